@@ -1,0 +1,1 @@
+"""One contact-centre call as one OpenTelemetry trace, with a verdict."""
