@@ -1,0 +1,89 @@
+# Everything is set up in ./.venv by the first target that needs it: Python >= 3.10, make and the package
+# registries are enough. `make help` lists the targets.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+BIN := .venv/bin
+UV := $(BIN)/uv
+LOWEST := .venv-lowest
+PYTEST := $(BIN)/python -m pytest
+SOURCES := src tools tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check unit lowest wheel e2e demo accuracy pictures bench docs serve-docs gen lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready ## make ./.venv with everything in it
+
+.venv/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "cxotel needs Python 3.10 or newer; this is " + sys.version)'
+	@test -x $(UV) || { echo "setup: making .venv"; $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
+	@echo "setup: installing what uv.lock names"
+	@$(UV) sync --frozen --all-extras --quiet
+	@touch $@
+
+test: check unit lowest wheel ## all checks and tests (what CI runs)
+
+check: .venv/.ready ## style, types, generated files
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/python tools/gen.py --check
+
+unit: .venv/.ready ## the tests, with coverage of lines and branches
+	$(BIN)/coverage erase
+	$(PYTEST) -m "not e2e" --cov --cov-report=term:skip-covered
+
+lowest: $(LOWEST)/.ready ## the tests against the lowest supported run-time dependencies
+	$(LOWEST)/bin/python -m pytest -q -m "not e2e and not media" -W default tests
+
+# Direct dependencies at their lower bounds; the tools of the tests are not what is tested, so they stay new.
+$(LOWEST)/.ready: .venv/.ready pyproject.toml
+	@echo "setup: making $(LOWEST) with the lowest supported versions"
+	@$(UV) venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	@$(UV) pip install --quiet --python $(LOWEST) --resolution lowest-direct -e '.[all]'
+	@$(UV) pip freeze --quiet --python $(LOWEST) --exclude-editable > $(LOWEST)/bounds.txt
+	@$(UV) pip install --quiet --python $(LOWEST) --constraint $(LOWEST)/bounds.txt --group dev
+	@touch $@
+
+wheel: .venv/.ready ## build the wheel and try it in an empty environment
+	@rm -rf dist && $(UV) build --quiet --wheel --out-dir dist
+	@rm -rf .venv-wheel && $(UV) venv --quiet --python $(BIN)/python .venv-wheel
+	@$(UV) pip install --quiet --python .venv-wheel dist/*.whl
+	.venv-wheel/bin/python tests/wheel_smoke.py core
+	@$(UV) pip install --quiet --python .venv-wheel "$$(ls dist/*.whl)[all]"
+	.venv-wheel/bin/python tests/wheel_smoke.py all
+
+e2e: .venv/.ready ## real browser and real backends (installs Debian's Chromium where it may)
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	$(PYTEST) -m e2e
+
+demo: .venv/.ready ## place real calls and judge them (see README)
+	@$(BIN)/cxotel demo $(DEMO)
+
+accuracy: .venv/.ready ## hundreds of impaired calls against their recorded truth (about 15 minutes)
+	$(BIN)/python -m cxotel.demo.accuracy $(ACCURACY)
+
+pictures: .venv/.ready ## the desk's pages as PNG, in docs/img
+	$(BIN)/python tools/pictures.py
+
+bench: .venv/.ready ## side-by-side speed, as ratios
+	$(BIN)/python benchmarks/sdk.py
+	$(BIN)/python benchmarks/impact_model.py
+	$(BIN)/python benchmarks/aiortc.py
+
+docs: .venv/.ready ## the documentation, in site/
+	$(BIN)/mkdocs build --strict --quiet
+
+serve-docs: .venv/.ready ## the documentation on 127.0.0.1:8000
+	$(BIN)/mkdocs serve
+
+gen: .venv/.ready ## write the generated files anew from spec/
+	$(BIN)/python tools/gen.py
+
+lock: ## resolve the newest supported versions into uv.lock
+	$(UV) lock --upgrade
+
+clean: ## remove everything made here
+	rm -rf .venv .venv-* dist site .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

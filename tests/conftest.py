@@ -1,0 +1,16 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# CI machines are slow and shared: no deadlines; the number of examples is each test's own choice.
+settings.register_profile("cxotel", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("cxotel")
+
+# Settings of the developer's shell must not reach the tests.
+for name in [n for n in os.environ if n.startswith(("OTEL_", "CXOTEL_"))]:
+    if name not in {"CXOTEL_JAEGER", "CXOTEL_TEMPO"}:
+        del os.environ[name]
