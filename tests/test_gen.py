@@ -1,0 +1,56 @@
+"""Generated files say what the spec says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import gen  # noqa: E402  (tools/ is no package)
+import registry as registry_module  # noqa: E402
+
+
+def test_no_generated_file_has_drifted() -> None:
+    """Whoever changes the spec runs the generator."""
+    assert gen.drifted(gen.render_all()) == []
+
+
+def test_check_names_the_file_that_drifted_and_fails(tmp_path: Path) -> None:
+    """`--check` on a changed copy of the tree prints its path and exits with 1, and mends nothing."""
+    for part in ("tools", "spec"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    script = tmp_path / "check.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import gen, pathlib\n"
+        f"gen.ROOT = pathlib.Path({str(tmp_path)!r}); stale = {{'docs/x.md': 'new'}}\n"
+        "gen.render_all = lambda: stale\n"
+        "sys.exit(gen.main(['--check']))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (1, "docs/x.md: differs from spec/, run tools/gen.py\n")
+    assert not (tmp_path / "docs").exists()
+
+
+def test_a_missing_file_has_drifted(tmp_path: Path) -> None:
+    """A generated file that is not there is named like one that differs."""
+    (tmp_path / "same.md").write_text("same")
+
+    assert gen.drifted({"same.md": "same", "absent.md": ""}, tmp_path) == ["absent.md"]
+
+
+def test_constants_are_named_after_attributes() -> None:
+    """Dots become underscores; classes of values are in capitals."""
+    assert gen.constant("cx.media.to_agent.loss_pct") == "CX_MEDIA_TO_AGENT_LOSS_PCT"
+    assert gen.class_name("cx.call.ended_by") == "CxCallEndedBy"
+
+
+def test_the_docs_page_holds_every_attribute() -> None:
+    """A name of the registry that the reference leaves out would be undocumented."""
+    registry = registry_module.load()
+    page = gen.render_attributes_page(registry)
+
+    assert [key for key in registry.attributes if f"`{key}" not in page] == []
