@@ -70,7 +70,7 @@ class Hints:
     Attributes:
         connected: whether the transport (ICE and DTLS) is up.
         receiving: whether the direction to here is negotiated (`sendrecv` or `recvonly`) and not on hold.
-        dtx: whether the sender stops sending in silence (Opus `usedtx=1`, RFC 3389 comfort noise).
+        dtx: whether the sender stops sending in silence (Opus `usedtx=1`, comfort noise).
     """
 
     connected: bool | None = None
