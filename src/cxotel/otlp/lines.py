@@ -1,0 +1,191 @@
+"""From a file's bytes to parsed JSON documents: one a line, or printed over many lines, plain or gzip.
+
+A document that cannot be read is named with its lines and left out; the next one is read again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from cxotel.otlp.document import BadDocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GZIP_MAGIC = b"\x1f\x8b"
+# One document. Tempo refuses traces over 5 MB; a request is 64 MiB at most (Python OTLP exporter's default).
+MAX_DOCUMENT = 256 * 2**20
+# A line that starts a document of its own wherever it stands: the keys of cxotel.otlp.document's table.
+STARTS = re.compile(rb'[\[{]\s*[\[{]?\s*"(resource_?[sS]pans|batches|trace|result|data|traceID|spans)"')
+# A string without its closing quote runs to the end: so no match ever fails and none is tried twice.
+TOKENS = re.compile(rb'"(?:[^"\\]|\\.?)*("|$)|[\[{]|[\]}]', re.DOTALL)
+
+
+@dataclass(slots=True)
+class Parsed:
+    """A JSON document and the line it starts at, counted from 1."""
+
+    value: Any
+    line: int
+
+
+def documents(stream: IO[bytes], problem: Callable[[int, str], None]) -> Iterator[Parsed]:
+    """The JSON documents of a stream.
+
+    Args:
+        stream: bytes, plain or gzip; only read forward.
+        problem: called with the line and the reason for each document that could not be read.
+    """
+    held: list[bytes] = []
+    start = size = depth = 0
+    for number, line in _lines(stream, problem):
+        if not held:
+            if not line.strip():
+                continue
+            found, depth = _one_line(number, line, problem)
+            yield from found
+            if depth > 0:
+                start, held, size = number, [line], len(line)
+            continue
+        if STARTS.match(line) and (value := _try(line)) is not None:
+            problem(start, f"the JSON that begins here has no end (line {number} begins another)")
+            held = []
+            yield Parsed(value, number)
+            continue
+        held.append(line)
+        size += len(line)
+        depth += _depth(line)
+        if size > MAX_DOCUMENT:
+            problem(start, f"the JSON that begins here is longer than {MAX_DOCUMENT >> 20} MiB, left out")
+            held = []
+        elif depth <= 0:
+            yield from _many(start, b"".join(held), problem)
+            held = []
+    if held:
+        problem(start, "the JSON that begins here has no end (was the file cut off?)")
+
+
+def parse(data: bytes | str) -> Any:
+    """One JSON document.
+
+    Raises:
+        BadDocumentError: it is no JSON; the text says where.
+    """
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError as error:
+        raise BadDocumentError(f"not JSON: {error}") from None
+    except UnicodeDecodeError as error:
+        raise BadDocumentError(f"not JSON in UTF-8: {error.reason} at byte {error.start}") from None
+    except RecursionError:
+        raise BadDocumentError("JSON nested too deeply") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise BadDocumentError(f"not JSON that can be read: {error}") from None
+
+
+def _lines(stream: IO[bytes], problem: Callable[[int, str], None]) -> Iterator[tuple[int, bytes]]:
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream))
+    zipped = buffered.peek(2)[:2] == GZIP_MAGIC
+    source: Any = gzip.GzipFile(fileobj=buffered) if zipped else buffered
+    number = 0
+    while True:
+        try:
+            line = source.readline(MAX_DOCUMENT)
+            too_long = len(line) == MAX_DOCUMENT and not line.endswith(b"\n")
+            while line and len(line) == MAX_DOCUMENT and not line.endswith(b"\n"):
+                line = source.readline(MAX_DOCUMENT)
+        except (EOFError, zlib.error, OSError) as error:
+            problem(number + 1, f"cannot be read from here on: {error}")
+            return
+        number += 1
+        if too_long:
+            problem(number, f"a line longer than {MAX_DOCUMENT >> 20} MiB, left out")
+        elif not line:
+            return
+        else:
+            yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+
+
+class _Raw(io.RawIOBase):
+    """Any binary stream with `read`, as the raw part of a buffered one."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+BLANKS = re.compile(r"\s*")
+
+
+def _one_line(number: int, line: bytes, problem: Callable[[int, str], None]) -> tuple[list[Parsed], int]:
+    """The documents of a line, or how many brackets stay open in it."""
+    value = _try(line)
+    if value is not None:
+        return [Parsed(value, number)], 0
+    if line.lstrip()[:1] in (b"{", b"["):
+        depth = _depth(line, whole_strings=True)
+        if depth > 0:
+            return [], depth
+    return list(_many(number, line, problem)), 0
+
+
+def _try(line: bytes) -> Any:
+    """A line's object or list, None if it is not just that."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, (dict, list)) else None
+
+
+def _many(start: int, data: bytes, problem: Callable[[int, str], None]) -> Iterator[Parsed]:
+    """Documents written behind each other."""
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError as error:
+        problem(start, f"not JSON in UTF-8 ({error.reason} at byte {error.start})")
+        return
+    decoder = json.JSONDecoder()
+    at, line = 0, start
+    while at < len(text):
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            problem(start + error.lineno - 1, f"not JSON: {error.msg} at column {error.colno}")
+            return
+        except RecursionError:
+            problem(start, "JSON nested too deeply")
+            return
+        except ValueError as error:
+            problem(start, f"not JSON that can be read: {error}")
+            return
+        yield Parsed(value, line)
+        after = BLANKS.match(text, end).end()  # type: ignore[union-attr]  # matches nothing too
+        line += text.count("\n", at, after)
+        at = after
+
+
+def _depth(line: bytes, *, whole_strings: bool = False) -> int:
+    """Brackets opened less closed, outside strings. With `whole_strings` 0 if a string has no end."""
+    depth = 0
+    for token in TOKENS.finditer(line):
+        text = token[0]
+        if text[:1] == b'"':
+            if whole_strings and not token[1]:
+                return 0
+        else:
+            depth += 1 if text in b"[{" else -1
+    return depth
