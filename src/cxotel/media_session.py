@@ -1,0 +1,154 @@
+"""What one party measures of the audio it receives and sends, as the legs that its role is charged by."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from cxotel import _clock, _guard
+from cxotel.media import w3c
+from cxotel.media.roles import ROLES
+from cxotel.media.windows import NO_HINTS, Figures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from cxotel.leg import Leg
+    from cxotel.media.windows import Hints, Window
+
+
+class MediaSession:
+    """A party's audio: `call.start_media("softphone")` until `stop()` or `fail()`.
+
+    It owns two legs: `network`, charged with what did not arrive, and `device`, charged with what arrived and was
+    not played (one and the same for the role `customer`). Feed it with statistics (`feed`) or with windows (`add`).
+
+    Attributes:
+        role: one of `cxotel.media.roles.ROLES`.
+        network: the leg of the way to and from the party.
+        device: the leg of what the party's own device or media server did.
+    """
+
+    def __init__(self, role: str, network: Leg, device: Leg) -> None:
+        self.role = role
+        self.network = network
+        self.device = device
+        self._reader: w3c.W3CReader | None = None
+        self._fed_at = 0.0
+        self._lock = threading.RLock()
+
+    @property
+    def started_at(self) -> int:
+        """When window 0 begins: integer nanoseconds since the epoch."""
+        return self.network.started_at
+
+    def feed(self, stats: Any, at: float, hints: Hints = NO_HINTS) -> None:
+        """Give one answer of W3C `getStats()`: its dictionaries by id (or in a sequence), read at second `at`.
+
+        `at` may be of any clock that only goes forward; feed every second or two. Complete windows go to the legs.
+        """
+        with _guard.swallow("media feed"), self._lock:
+            if self.ended:
+                _guard.count(_guard.AFTER_END)
+                return
+            if not isinstance(at, int | float) or isinstance(at, bool):
+                _guard.count(_guard.BAD_VALUE, hint=f"feed: `at` is seconds on a clock, not {at!r:.40}")
+                return
+            if self._reader is None:
+                elapsed = max(0, _clock.now() - self.started_at) / 1e9
+                self._reader = w3c.W3CReader(self.network.window, start=at - elapsed)
+            self._fed_at = at
+            for window in self._reader.feed(stats, at, hints):
+                self.add(window)
+
+    def add(self, window: Window) -> None:
+        """Give one window of a reader of `cxotel.media`, its index counted from the session's start."""
+        with _guard.swallow("media window"):
+            role = ROLES[self.role]
+            network = {role.receives: window.network}
+            if window.remote is not None:
+                network[role.sends] = window.remote
+            if self.device is self.network:
+                network[role.receives] = _both(window.network, window.device)
+            else:
+                self.device.add_window(window.index, **{role.receives: window.device})
+            self.network.add_window(window.index, **network)
+
+    def set_codec(self, codec: str, *, ie: float | None = None) -> None:
+        """Name the codec that the party decodes; `ie` is its equipment impairment (ITU-T G.113, 0 to 95)."""
+        with _guard.swallow("media codec"):
+            self.device.set_codec(codec, **{f"ie_{ROLES[self.role].receives}": ie})
+            if self.device is not self.network:
+                self.network.set_codec(codec)
+
+    def set(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes on both legs; use `network.set` or `device.set` for one."""
+        for leg in self._legs():
+            leg.set(attributes)
+
+    @property
+    def ended(self) -> bool:
+        """Whether both legs have ended."""
+        return self.network.ended and self.device.ended
+
+    def stop(self, *, end_time: int | None = None) -> None:
+        """End both legs, now or at `end_time` (integer nanoseconds since the epoch)."""
+        self._finish(None, end_time, "network")
+
+    def fail(self, error: BaseException | str, *, part: str = "network", end_time: int | None = None) -> None:
+        """End both legs, the one that broke (`network` or `device`) with status Error."""
+        self._finish(error, end_time, part)
+
+    def _finish(self, error: BaseException | str | None, end_time: int | None, part: str) -> None:
+        with _guard.swallow("media end"):
+            if self.network._generation == _guard.generation:  # noqa: SLF001 (a fork's copy, as in Handle)
+                with self._lock:
+                    self._flush()
+        broken = self.device if part == "device" else self.network
+        for leg in self._legs():
+            if leg is broken and error is not None:
+                leg.fail(error, end_time=end_time)
+            else:
+                leg.stop(end_time=end_time)
+
+    def _flush(self) -> None:
+        """The window that was not complete yet."""
+        reader, self._reader = self._reader, None
+        if reader is not None and not self.ended:
+            for window in reader.finish(self._fed_at):
+                self.add(window)
+
+    def _legs(self) -> tuple[Leg, ...]:
+        return (self.network,) if self.device is self.network else (self.device, self.network)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+        if not self.ended:
+            self._finish(error if isinstance(error, Exception) else None, None, "network")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: Any, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+
+def _both(network: Figures, device: Figures) -> Figures:
+    """Figures of way and device together: losses one after the other, delays added."""
+    return Figures(
+        _added(network.loss_pct, device.loss_pct, lambda a, b: 100 - (100 - a) * (100 - b) / 100),
+        _added(network.delay_ms, device.delay_ms, lambda a, b: a + b),
+    )
+
+
+def _added(one: float | None, other: float | None, both: Any) -> float | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return float(both(one, other))

@@ -1,0 +1,56 @@
+"""Attributes of the call on every span in its context, whoever made the span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import context as otel_context
+
+from cxotel import _guard
+from cxotel._runtime import SCOPE
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+_KEY = otel_context.create_key("cxotel-call")
+
+
+def with_stamp(stamp: dict[str, AttributeValue], base: Context | None = None) -> Context:
+    """The context in which spans carry those attributes."""
+    return otel_context.set_value(_KEY, stamp, base)
+
+
+def stamp_of(context: Context | None = None) -> dict[str, AttributeValue] | None:
+    """Attributes of the call that the context (default: the current one) is in."""
+    return otel_context.get_value(_KEY, context)  # type: ignore[return-value]
+
+
+class CallContextProcessor:
+    """Span processor that copies the call's attributes to every span started in the call's context.
+
+    `configure()` adds it to the tracer provider; a host with a provider of its own may do so itself:
+    `provider.add_span_processor(CallContextProcessor())`. Spans that cxotel makes carry them anyway.
+    """
+
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        """Stamp the span; frameworks that pass contexts about are looked at first, then the current one."""
+        with _guard.swallow("call context"):
+            stamp = stamp_of(parent_context) if parent_context is not None else None
+            if stamp is None:
+                stamp = stamp_of()
+            if stamp and span.instrumentation_scope.name != SCOPE:
+                span.set_attributes(stamp)
+
+    def _on_ending(self, span: Any) -> None:
+        """Nothing to do."""
+
+    def on_end(self, span: Any) -> None:
+        """Nothing to do."""
+
+    def shutdown(self) -> None:
+        """Nothing to do."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 (the SDK's signature)
+        """Nothing to do."""
+        return True
