@@ -1,0 +1,144 @@
+"""Who is charged what: the pieces of a call added up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cxotel._semconv import CxLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cxotel.impact.call import Call
+    from cxotel.impact.facts import Facts
+    from cxotel.impact.sweep import Piece, Rework
+
+FIDELITY = "fidelity"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One charge over one stretch of time.
+
+    Attributes:
+        start: nanoseconds.
+        end: nanoseconds.
+        lost: nanoseconds charged, at most the length.
+        value: what was bad about it (percent, ms, s, or ie); None for an outcome.
+        span: the span that says so, None for none.
+    """
+
+    start: int
+    end: int
+    lost: float
+    value: float | None
+    span: Facts | None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Sums of a call, in nanoseconds.
+
+    Attributes:
+        entries: by (layer, what), in order of time.
+        charges: by layer.
+        felt: by symptom.
+        lost: all charges.
+        staffed_lost: the part inside talk or hold.
+        conversation: length of the conversation.
+        dead: conversation outside lost waits with a dead direction.
+        measured: conversation outside lost waits that has figures.
+        mos: sum of MOS times nanoseconds over it.
+        worst_mos: the least of it, None without figures.
+        unheard: quality lost to the agent alone and to the customer alone.
+    """
+
+    entries: dict[tuple[str, str], list[Entry]] = field(default_factory=dict)
+    charges: dict[str, float] = field(default_factory=dict)
+    felt: dict[str, float] = field(default_factory=dict)
+    lost: float = 0.0
+    staffed_lost: float = 0.0
+    conversation: int = 0
+    dead: int = 0
+    measured: int = 0
+    mos: float = 0.0
+    worst_mos: float | None = None
+    unheard: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def charge(
+        self, layer: str, what: str, piece: Piece, lost: float, value: float | None, span: Facts | None
+    ) -> None:
+        """Charges a layer with part of a piece."""
+        self.charges[layer] = self.charges.get(layer, 0.0) + lost
+        self.entries.setdefault((layer, what), []).append(Entry(piece.start, piece.end, lost, value, span))
+
+    def feel(self, symptom: str, lost: float) -> None:
+        """Adds to a symptom's time."""
+        self.felt[symptom] = self.felt.get(symptom, 0.0) + lost
+
+
+def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledger:
+    """Charges every piece: waits, then quality, handoffs by start, outcome, each of what is left."""
+    ledger = Ledger()
+    symptoms = call.parameters["felt.symptoms"]
+    for piece in pieces:
+        segment = piece.segment
+        length = piece.end - piece.start
+        if segment.talking:
+            ledger.conversation += length
+        if segment.waits:
+            left = 0.0
+            _charge_waits(ledger, piece, symptoms)
+        else:
+            left = float(length)
+            if segment.talking and piece.quality:
+                left -= _charge_quality(ledger, piece)
+            for handoff in segment.handoffs:
+                lost = left * (1.0 - handoff.fidelity)
+                context = 100.0 * (1.0 - handoff.fidelity)
+                ledger.charge(CxLayer.HANDOFF, FIDELITY, piece, lost, context, handoff)
+                ledger.feel(symptoms[FIDELITY], lost)
+                left -= lost
+            if segment.reworked and rework:
+                ledger.charge(rework.layer, rework.outcome, piece, left, None, rework.span)
+                left = 0.0
+        lost = length - left
+        ledger.lost += lost
+        if segment.staffed:
+            ledger.staffed_lost += lost
+    return ledger
+
+
+def _charge_waits(ledger: Ledger, piece: Piece, symptoms: dict[str, str]) -> None:
+    """Each layer bears the same part of the instant, and its spans the same part of that."""
+    by_layer: dict[str, int] = {}
+    for wait in piece.segment.waits:
+        by_layer[wait.layer] = by_layer.get(wait.layer, 0) + 1
+    for wait in piece.segment.waits:
+        lost = (piece.end - piece.start) / len(by_layer) / by_layer[wait.layer]
+        seconds = (wait.end - wait.start) / 1e9
+        ledger.charge(wait.layer, wait.activity, piece, lost, seconds, wait.span)
+        ledger.feel(symptoms[wait.activity], lost)
+
+
+def _charge_quality(ledger: Ledger, piece: Piece) -> float:
+    """Charges what bad audio cost; returns it."""
+    quality = piece.quality
+    if quality is None:
+        return 0.0
+    length = piece.end - piece.start
+    ledger.measured += length
+    ledger.mos += quality.mos * length
+    if ledger.worst_mos is None or quality.mos < ledger.worst_mos:
+        ledger.worst_mos = quality.mos
+    if quality.is_dead:
+        ledger.dead += length
+    if quality.lost <= 0.0:
+        return 0.0
+    for charge in quality.charges:
+        ledger.charge(charge.layer, charge.what, piece, charge.share * length, charge.value, charge.span)
+    ledger.feel(quality.felt, quality.lost * length)
+    ledger.unheard[0] += quality.directions[0] * length
+    ledger.unheard[1] += quality.directions[1] * length
+    return quality.lost * length

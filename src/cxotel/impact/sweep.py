@@ -1,0 +1,224 @@
+"""The call cut at every edge: pieces within which everything is constant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cxotel._semconv import CxActivity, CxCallOutcome
+from cxotel.impact.facts import Facts, Figures
+from cxotel.impact.intervals import Instants, clip
+from cxotel.impact.quality import Judge, Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cxotel.impact.call import Call, Wait
+
+Key = tuple[tuple[int, Figures], ...]
+"""Legs with figures (by index) and the figures: what makes two cells equal."""
+
+
+@dataclass(slots=True, eq=False)
+class Rework:
+    """What a dropped, failed or abandoned call has to spend again.
+
+    Attributes:
+        outcome: its name.
+        layer: who is charged.
+        span: the span that says so, None for none.
+        instants: what is to be spent again.
+    """
+
+    outcome: str
+    layer: str
+    span: Facts | None
+    instants: Instants
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """Constant activity.
+
+    Attributes:
+        start: nanoseconds.
+        end: nanoseconds.
+        waits: lost waits here, holds already yielding.
+        talking: inside the conversation.
+        is_ai: a converse of the voice AI lasts.
+        staffed: inside talk or hold.
+        handoffs: handoffs that make this instant to be repeated, by start.
+        reworked: lost with the outcome.
+    """
+
+    start: int
+    end: int
+    waits: list[Wait]
+    talking: bool
+    is_ai: bool
+    staffed: bool
+    handoffs: list[Facts]
+    reworked: bool
+
+
+@dataclass(slots=True, eq=False)
+class Piece:
+    """Constant activity and constant figures; quality is None where nothing is measured or a wait is lost."""
+
+    start: int
+    end: int
+    segment: Segment
+    quality: Quality | None
+
+
+def rework_of(call: Call) -> Rework | None:
+    """What the call's outcome makes lost; None for nothing."""
+    outcome = call.outcome
+    if outcome in (CxCallOutcome.DROPPED, CxCallOutcome.FAILED):
+        span = call.broken_by()
+        layer = call.blamed_layer(span) if span else "unobserved"
+        whole = clip([(call.start, call.end)], call.start, call.end)
+        instants = call.conversation if outcome == CxCallOutcome.DROPPED else whole
+        return Rework(outcome, layer, span or call.root, instants)
+    if outcome == CxCallOutcome.ABANDONED:
+        wait = call.left_in()
+        if wait and wait.end - wait.start >= call.parameters.nanoseconds("abandon.short"):
+            instants = clip([(wait.start, wait.end)], call.start, call.end)
+            return Rework(outcome, wait.layer, wait.span, instants)
+    return None
+
+
+def segments(call: Call, rework: Rework | None) -> list[Segment]:
+    """The call cut at the edges of conversation, talk, waits, handoffs and outcome, in order."""
+    toggles: dict[int, list[tuple[str, int]]] = {call.start: [], call.end: []}
+    handoffs = call.handoffs()
+
+    def toggle(name: str, index: int, instants: Instants) -> None:
+        for start, end in instants:
+            toggles.setdefault(start, []).append((name, index))
+            toggles.setdefault(end, []).append((name, index))
+
+    toggle("talking", 0, call.conversation)
+    toggle("ai", 0, call.voice_ai)
+    toggle("staffed", 0, call.staffed)
+    for index, wait in enumerate(call.waits):
+        toggle("wait", index, wait.tail)
+    for index, (_, instants) in enumerate(handoffs):
+        toggle("handoff", index, instants)
+    if rework:
+        toggle("rework", 0, rework.instants)
+    on: dict[str, set[int]] = {
+        name: set() for name in ("talking", "ai", "staffed", "wait", "handoff", "rework")
+    }
+    found: list[Segment] = []
+    times = sorted(toggles)
+    for start, end in pairwise(times):
+        for name, index in toggles[start]:
+            on[name] ^= {index}
+        found.append(
+            Segment(
+                start,
+                end,
+                _charged([call.waits[index] for index in sorted(on["wait"])]) if on["wait"] else [],
+                bool(on["talking"]),
+                bool(on["ai"]),
+                bool(on["staffed"]),
+                [handoffs[index][0] for index in sorted(on["handoff"])] if on["handoff"] else [],
+                bool(on["rework"]),
+            )
+        )
+    return found
+
+
+def _charged(waits: list[Wait]) -> list[Wait]:
+    """A hold yields to any other wait at the same instant."""
+    return [wait for wait in waits if wait.activity != CxActivity.HOLD] or waits
+
+
+def cells(call: Call, legs: list[Facts]) -> Iterator[tuple[int, int, Key]]:
+    """The call cut at the edges of all windows, equal windows joined."""
+    changes: list[tuple[int, int, Figures | None]] = []
+    for index, span in enumerate(legs):
+        if span.leg is None:
+            continue
+        last = None
+        for start, end, figures in span.leg.runs:
+            low, high = max(start, call.start), min(end, call.end)
+            if low >= high:
+                continue
+            if last is not None and last != low:
+                changes.append((last, index, None))
+            changes.append((low, index, figures))
+            last = high
+        if last is not None:
+            changes.append((last, index, None))
+    changes.sort(key=_moment)
+    active: dict[int, Figures] = {}
+    at = call.start
+    for time, index, change in changes:
+        if time > at:
+            yield at, time, tuple(active.items())
+            at = time
+        if change is None:
+            active.pop(index, None)
+        else:
+            active[index] = change
+    if at < call.end:
+        yield at, call.end, tuple(active.items())
+
+
+def _moment(change: tuple[int, int, Figures | None]) -> tuple[int, int]:
+    return change[:2]
+
+
+def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> Iterator[Piece]:
+    """The call in pieces, in order.
+
+    Args:
+        call: the call.
+        rework: what its outcome makes lost.
+        everywhere: judge quality outside the conversation and inside lost waits too, for showing.
+    """
+    legs = [span for span in call.spans if span.leg and span.leg.runs]
+    judge = Judge(
+        bpl=call.parameters["quality.bpl"],
+        satisfied_r=call.parameters["quality.satisfied_r"],
+        dead=call.parameters["quality.dead"],
+        gone_through=call.gone_through,
+        plain=not everywhere and _is_plain(legs),
+    )
+    known: dict[tuple[Key, bool], Quality] = {}
+    waiting_cells = cells(call, legs)
+    start, end, key = next(waiting_cells, (call.start, call.end, ()))
+    for segment in segments(call, rework):
+        if not legs or not (everywhere or (segment.talking and not segment.waits)):
+            yield Piece(segment.start, segment.end, segment, None)
+            continue
+        while end <= segment.start:
+            start, end, key = next(waiting_cells)
+        while True:
+            low, high = max(start, segment.start), min(end, segment.end)
+            if low < high:
+                quality = None
+                if key:
+                    quality = known.get((key, segment.is_ai))
+                    if quality is None:
+                        active = [(legs[index], figures) for index, figures in key]
+                        quality = judge.judge(active, is_ai=segment.is_ai)
+                        known[key, segment.is_ai] = quality
+                yield Piece(low, high, segment, quality)
+            if end >= segment.end:
+                break
+            start, end, key = next(waiting_cells)
+
+
+def _is_plain(legs: list[Facts]) -> bool:
+    """Whether no path leg is there and no layer has two legs at one instant."""
+    ends: dict[str, int] = {}
+    for span in legs:
+        leg = span.leg
+        if leg is None or leg.is_path or ends.get(leg.layer, 0) > leg.runs[0][0]:
+            return False
+        ends[leg.layer] = leg.runs[-1][1]
+    return True
