@@ -3,8 +3,9 @@
 from cxotel._guard import counters
 from cxotel._version import __version__
 from cxotel.activity import Activity, Handoff, Lookup
-from cxotel.call import Call, customer_ref, join_call, pii, start_call
+from cxotel.call import Call, join_call, start_call
 from cxotel.config import configure, flush, shutdown
+from cxotel.customer import customer_ref, pii
 from cxotel.ids import CallIds, call_ids
 from cxotel.leg import Leg
 from cxotel.media.windows import Figures, Hints, Window

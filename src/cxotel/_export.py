@@ -1,4 +1,4 @@
-"""Providers for a program that has none: OpenTelemetry's own SDK and exporters, with a queue that counts its losses.
+"""Providers for a program that has none: OpenTelemetry's SDK and exporters; what the queue loses is counted.
 
 Imported only by `configure()`, and only where the SDK is installed.
 """
@@ -74,7 +74,7 @@ def _exporters(signal: str, endpoint: str | None, headers: Mapping[str, str] | N
         elif name == "console":
             made.append(ConsoleSpanExporter() if signal == "traces" else ConsoleLogExporter())
         elif name not in ("none", ""):
-            hint = f"OTEL_{signal.upper()}_EXPORTER: {name!r} is none of otlp, console, none; nothing is exported"
+            hint = f"OTEL_{signal.upper()}_EXPORTER: {name!r} is none of otlp, console, none"
             _guard.count(_guard.BAD_VALUE, hint=hint)
     return made
 
@@ -176,11 +176,11 @@ class CountingBatch(SpanProcessor):
 
     def shutdown(self) -> None:
         """Export what waits, then stop."""
-        self._batch.shutdown()
+        self._batch.shutdown()  # type: ignore[no-untyped-call]
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what waits."""
-        return bool(self._batch.force_flush(timeout_millis))  # type: ignore[arg-type]  # None: the SDK's default
+        return bool(self._batch.force_flush(timeout_millis))
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()

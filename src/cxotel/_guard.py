@@ -1,7 +1,7 @@
 """Nothing of ours may hurt the host: internal errors are swallowed, and whatever is dropped is counted.
 
-In production an error of ours becomes a count and one log line for each place it came from; under pytest it is
-raised, so that tests (ours and users') see it.
+In production an error of ours becomes a count and one log line for each place it came from; under pytest it
+is raised, so that tests (ours and users') see it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class swallow:  # noqa: N801 (reads as the statement it is: `with swallow("leg w
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> bool:
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> bool:
         if not isinstance(error, Exception):
             return False
         absorb(self._where, error)

@@ -39,8 +39,9 @@ def error_type(error: BaseException | str) -> str:
 class Handle:
     """A span that has begun. End it with `stop()` or `fail()`, or by leaving a `with` or `async with` block.
 
-    Inside the block its span is the current one. An exception that leaves the block marks the span as failed and
-    goes on unchanged; cancellation and interpreter exits end it without an error. Ending twice is harmless.
+    Inside the block its span is the current one. An exception that leaves the block marks the span as
+    failed and goes on unchanged; cancellation and interpreter exits end it without an error. Ending twice
+    is harmless.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Handle:
         self._finish(None, end_time)
 
     def fail(self, error: BaseException | str, *, end_time: int | None = None) -> None:
-        """End it with status Error; `error` is an exception, or a name of low cardinality such as `ice_failed`."""
+        """End it with status Error; `error` is an exception, or a name such as `ice_failed`."""
         self._finish(error, end_time)
 
     def _finish(
@@ -148,7 +149,9 @@ class Handle:
             self._tokens.append(otel_context.attach(self._context))
         return self
 
-    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
         try:
             with _guard.swallow("exit"):
                 if self._tokens:
@@ -160,6 +163,9 @@ class Handle:
         return self.__enter__()
 
     async def __aexit__(
-        self, kind: Any, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)

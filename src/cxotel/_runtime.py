@@ -52,7 +52,7 @@ state = State(
 
 
 class CallSampler:
-    """Sampler of our own tracer: `inner` decides, and roots get the tracestate member that says the call is ours."""
+    """Sampler of our own tracer: `inner` decides, and roots get the tracestate member `cx`."""
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
@@ -127,7 +127,7 @@ def start_span(
     start_time: int | None = None,
     links: Sequence[Link] = (),
 ) -> Span:
-    """A started span of ours; where anything fails, one that records nothing and keeps the parent's context."""
+    """A started span of ours; where anything fails, one that only keeps the parent's context."""
     try:
         return tracer().start_span(
             name,

@@ -46,7 +46,7 @@ def _sequence(values: Any) -> Sequence[Any] | None:
 
 
 def attribute(key: Any, value: Any) -> AttributeValue | None:
-    """The value as OTLP and every backend can hold it (a scalar, or a list of one kind), else None, counted."""
+    """The value as OTLP and every backend can hold it (a scalar, a list of one kind), else None, counted."""
     if value is None:
         return None
     good: Any = None
@@ -56,19 +56,21 @@ def attribute(key: Any, value: Any) -> AttributeValue | None:
         elif isinstance(value, list | tuple | set | frozenset):
             good = _sequence(value)
     if good is None:
-        hint = f"attribute {key!r:.80}: a {type(value).__name__} cannot be exported; give text, number, or a list of one kind"
+        hint = f"attribute {key!r:.80}: a {type(value).__name__} is no text, number or list of one kind"
         _guard.count(_guard.BAD_VALUE, hint=hint)
     return good  # type: ignore[no-any-return]
 
 
 def attributes(given: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
-    """Those of the given attributes that can be exported; the others are counted, None is left out silently."""
+    """Those of the given attributes that can be exported; the others are counted, except None."""
     if not given:
         return {}
-    if not hasattr(given, "items"):
+    try:
+        items = list(given.items())
+    except Exception:  # noqa: BLE001 (the host's mapping may raise anything)
         _guard.count(_guard.BAD_VALUE, hint=f"attributes: give a mapping, not a {type(given).__name__}")
         return {}
-    cleaned = ((key, attribute(key, value)) for key, value in given.items())
+    cleaned = ((key, attribute(key, value)) for key, value in items)
     return {key: value for key, value in cleaned if value is not None}
 
 

@@ -50,7 +50,7 @@ class Activity(Handle):
 
 
 class Lookup(Activity):
-    """A look into customer records; spans of HTTP and database instrumentations stand below it in its block."""
+    """A look into customer records; HTTP and database spans made in its block stand below it."""
 
     def found(self, found: bool) -> None:
         """Say whether the record was found."""

@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 
 from cxotel import _clock, _guard, _runtime, _values, propagation
 from cxotel import _semconv as names
-from cxotel._handle import Handle
-from cxotel._semconv import (
-    CxActivity,
-    CxCallDirection,
-    CxCallEndedBy,
-    CxCallMedium,
-    CxCallOutcome,
-    CxLayer,
-    CxMediaScope,
-)
-from cxotel.activity import KINDS, Activity, Handoff, Kind, Lookup
+from cxotel._semconv import CxCallDirection, CxCallEndedBy, CxCallMedium, CxCallOutcome, CxLayer
+from cxotel._starting import Starter
+from cxotel.customer import customer_ref
 from cxotel.ids import planned
 from cxotel.joining import Joined, join, usable_keys
-from cxotel.leg import NAMES, WINDOW, Leg, usable_window
-from cxotel.media.roles import ROLES
-from cxotel.media_session import MediaSession
 from cxotel.stamping import with_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
 
-    from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
-
-_H = TypeVar("_H", bound=Handle)
 
 STAMPED = (
     names.CX_CALL_ID,
@@ -46,11 +29,10 @@ STAMPED = (
     names.CX_CUSTOMER_REF,
 )
 """Attributes of the call that every span in its context carries."""
-_CHARGEABLE = CxLayer.VALUES[1:-1]
 
 
-class Call(Handle):
-    """One contact-centre call: from `start_call` (its owner, who exports the root) or `join_call` (everyone else).
+class Call(Starter):
+    """One contact-centre call: from `start_call` (its owner exports the root) or `join_call` (everyone else).
 
     Attributes:
         key: the call key; None where this participant does not know it.
@@ -69,161 +51,14 @@ class Call(Handle):
         self._stamp = stamp
         self._links = joined.links
         self._aliases = joined.aliases
-        self._children: dict[int, Handle] = {}
+        self._children = {}
         self._facts: dict[str, AttributeValue] = {}
         parent = trace.NonRecordingSpan(joined.parent)
         base = with_stamp(stamp)
         super().__init__(parent, trace.set_span_in_context(parent, base), _clock.now())
 
-    def start_leg(
-        self,
-        layer: str,
-        *,
-        name: str | None = None,
-        activity: str | None = CxActivity.CONVERSE,
-        owner: str | None = None,
-        window: float = WINDOW,
-        scope: str | None = None,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> Leg:
-        """Start one hop of the call's audio.
-
-        Args:
-            layer: carrier, ccaas, agent_network, endpoint or voice_ai.
-            name: span name; by default the layer's (`carrier leg`, `agent network`, ...).
-            activity: what goes on over it; None for a leg that does not speak for the conversation.
-            owner: who can fix it ("Acme Telecom").
-            window: length of a window, seconds.
-            scope: `hop` (default), or `path` if the figures hold for the whole way from the speaker to here.
-            parent: what it is part of; by default the current span if it is of this call, else the call.
-            attributes: more attributes, by their full names.
-            start_time: when it began, integer nanoseconds since the epoch; by default now.
-        """
-        length = usable_window(window)
-        own: dict[str, Any] = {names.CX_JOIN_METHOD: self.join_method, names.CX_MEDIA_WINDOW: length}
-        if good := _values.member(scope, CxMediaScope.VALUES, "scope"):
-            own[names.CX_MEDIA_SCOPE] = good
-        kind = Kind(layer, name or NAMES.get(layer, "media leg") if isinstance(layer, str) else "media leg")
-        span_attributes = self._attributes(kind, activity, owner, attributes, own)
-        below = self._below(parent)
-        started = _values.time_ns(start_time, "start_time") or _clock.now()
-        span = _runtime.start_span(
-            kind.name, span_attributes, below, start_time=started, links=self._take_links()
-        )
-        leg = Leg(
-            span,
-            trace.set_span_in_context(span, below),
-            started,
-            name=kind.name,
-            window=length,
-            attributes=span_attributes,
-            parent=below,
-            on_end=self._forget,
-        )
-        return self._remember(leg)
-
-    def start_media(
-        self,
-        role: str,
-        *,
-        owner: str | None = None,
-        window: float = WINDOW,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> MediaSession:
-        """Start what a party measures of its audio: two legs, by the role of the party.
-
-        `role` is softphone, platform_agent, platform_customer, voice_ai or customer (another one is counted and
-        taken as softphone). The other arguments are those of `start_leg`; `owner` is who can fix the network.
-        """
-        known = _values.member(role, tuple(ROLES), "role") or "softphone"
-        layers = ROLES[known]
-        more = {**_values.attributes(attributes), names.CX_MEDIA_ROLE: known}
-        started = _values.time_ns(start_time, "start_time") or _clock.now()
-        given: dict[str, Any] = {
-            "window": window,
-            "parent": parent,
-            "attributes": more,
-            "start_time": started,
-        }
-        network = self.start_leg(layers.network, owner=owner, **given)
-        device = network if layers.device == layers.network else self.start_leg(layers.device, **given)
-        return MediaSession(known, network, device)
-
-    def start_activity(
-        self,
-        activity: str,
-        *,
-        layer: str | None = None,
-        name: str | None = None,
-        owner: str | None = None,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> Activity:
-        """Start what is going on: setup, ivr, queue, connect, talk, hold, transfer, wrap_up, survey, ...
-
-        Layer and span name are the activity's usual ones unless given; the rest is as in `start_leg`.
-        """
-        kind = self._kind(activity, layer, name)
-        return self._begin(Activity, kind, activity, owner, attributes, {}, parent, start_time)
-
-    def start_handoff(
-        self,
-        from_: str,
-        to: str,
-        *,
-        expected: Iterable[str] = (),
-        owner: str | None = None,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> Handoff:
-        """Start a change of party (`voice_ai` to `agent`, agent to agent): from one's leaving to the next one's first audio.
-
-        `expected` are names of the facts that the next party should get; say with `deliver` which arrived.
-        """
-        own = _values.attributes({names.CX_HANDOFF_FROM: from_, names.CX_HANDOFF_TO: to})
-        kind = KINDS[CxActivity.HANDOFF]
-        handoff = self._begin(Handoff, kind, CxActivity.HANDOFF, owner, attributes, own, parent, start_time)
-        handoff.expect(expected)
-        return handoff
-
-    def start_lookup(
-        self,
-        system: str,
-        operation: str,
-        *,
-        waiting: bool | None = None,
-        owner: str | None = None,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> Lookup:
-        """Start a look into customer records (`"salesforce", "find_customer"`); `waiting` says if anyone waits for it."""
-        own = _values.attributes(
-            {names.CX_CRM_SYSTEM: system, names.CX_CRM_OPERATION: operation, names.CX_CRM_WAITING: waiting}
-        )
-        kind = KINDS[CxActivity.LOOKUP]
-        return self._begin(Lookup, kind, CxActivity.LOOKUP, owner, attributes, own, parent, start_time)
-
-    def start_response(
-        self,
-        *,
-        owner: str | None = None,
-        parent: Handle | Context | None = None,
-        attributes: Mapping[str, AttributeValue] | None = None,
-        start_time: int | None = None,
-    ) -> Activity:
-        """Start an AI's response: from the end of the customer's speech to the first audio of the AI."""
-        kind = KINDS[CxActivity.RESPOND]
-        return self._begin(Activity, kind, CxActivity.RESPOND, owner, attributes, {}, parent, start_time)
-
     def inject(self, carrier: MutableMapping[str, str], *, form: str = "mapping") -> None:
-        """Write the call's context into a str -> str mapping for the next participant; see `propagation.inject`.
+        """Write the call's context into a str -> str mapping for the next one; see `propagation.inject`.
 
         Inside a block of a leg or activity of this call, that one's context is written.
         """
@@ -232,7 +67,8 @@ class Call(Handle):
     def set(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set attributes of the call, by their full names.
 
-        Queue, site, partner and customer reference go to every span started from now on; the rest to the root.
+        Queue, site, partner and customer reference go to every span started from now on; the rest to the
+        root.
         """
         with _guard.swallow("call attributes"):
             if self._usable():
@@ -241,13 +77,13 @@ class Call(Handle):
                 self._set(good)
 
     def add_alias(self, *keys: str) -> None:
-        """Say that other keys of the same namespace mean this call: a B2BUA's second Call-ID, a CCaaS record's."""
+        """Say that other keys of the same namespace mean this call, such as a B2BUA's second Call-ID."""
         with _guard.swallow("call alias"):
             if self._usable():
                 self._aliases = tuple(dict.fromkeys((*self._aliases, *usable_keys(keys))))
                 alias: dict[str, AttributeValue] = {names.CX_CALL_ALIAS: list(self._aliases)}
                 for handle in (self, *self._children.values()) if self._aliases else ():
-                    handle._set(alias)
+                    handle._set(alias)  # noqa: SLF001 (a handle among handles)
 
     def stop(
         self, *, outcome: str | None = None, ended_by: str | None = None, end_time: int | None = None
@@ -286,15 +122,20 @@ class Call(Handle):
     # The root
 
     def _open_root(
-        self, joined: Joined, facts: dict[str, AttributeValue], extra: Any, start_time: int | None
+        self,
+        joined: Joined,
+        direction: str,
+        facts: dict[str, AttributeValue],
+        extra: Any,
+        start_time: int | None,
     ) -> None:
         """Start the root span with the ids that everyone computes, and announce the call."""
-        self._facts = facts
+        self._facts = {names.CX_CALL_DIRECTION: direction, **facts}
         self._started = _values.time_ns(start_time, "start_time") or _clock.now()
         attributes: dict[str, AttributeValue] = {
             **_values.attributes(extra),
             **self._stamp,
-            **facts,
+            **self._facts,
             names.CX_JOIN_METHOD: self.join_method,
             names.CX_LAYER: CxLayer.CALL,
         }
@@ -306,7 +147,7 @@ class Call(Handle):
         below = trace.INVALID_SPAN if joined.incoming is None else trace.NonRecordingSpan(joined.incoming)
         with planned(joined.root):
             span = _runtime.start_span(
-                f"call {facts[names.CX_CALL_DIRECTION]}",
+                f"call {direction}",
                 attributes,
                 trace.set_span_in_context(below, base),
                 start_time=self._started,
@@ -340,85 +181,14 @@ class Call(Handle):
         )
 
     def _before_end(self, error: BaseException | str | None, at: int) -> None:
-        for child in tuple(self._children.values())[::-1]:
-            _guard.count(_guard.LEFT_OPEN)
-            child._finish(None, at, again=True)
+        super()._before_end(error, at)
+        self._end_children(at)
         self._set(dict(self._facts))
 
     def _end(self, at: int) -> None:
         if self.is_owner:
             super()._end(at)
             _runtime.emit(names.EVENT_CX_CALL_ENDED, {**self._stamp, **self._facts}, self._context, at)
-
-    # What is started in it
-
-    def _kind(self, activity: Any, layer: str | None, name: str | None) -> Kind:
-        usual = KINDS.get(activity) if isinstance(activity, str) else None
-        if usual is None:
-            _values.member(activity, CxActivity.VALUES, "activity")
-            usual = Kind(CxLayer.CCAAS, "activity")
-        return Kind(layer or usual.layer, _values.text(name) or usual.name)
-
-    def _attributes(
-        self, kind: Kind, activity: Any, owner: Any, extra: Any, own: Mapping[str, Any]
-    ) -> dict[str, AttributeValue]:
-        # What the model reads stands last: a limit on attributes per span drops the first ones.
-        attributes = _values.attributes(extra) if extra else {}
-        attributes.update(self._stamp)
-        attributes.update(own)
-        if self._aliases and not self.is_owner:
-            attributes[names.CX_CALL_ALIAS] = list(self._aliases)
-        if owner is not None and (good := _values.attribute(names.CX_OWNER, owner)) is not None:
-            attributes[names.CX_OWNER] = good
-        if activity in CxActivity.VALUES:
-            attributes[names.CX_ACTIVITY] = activity
-        if kind.layer in CxLayer.VALUES:
-            attributes[names.CX_LAYER] = kind.layer
-        else:
-            _values.member(kind.layer, _CHARGEABLE, "layer")
-        return attributes
-
-    def _begin(
-        self,
-        make: type[_H],
-        kind: Kind,
-        activity: str,
-        owner: str | None,
-        extra: Mapping[str, AttributeValue] | None,
-        own: dict[str, AttributeValue],
-        parent: Handle | Context | None,
-        start_time: int | None,
-    ) -> _H:
-        below = self._below(parent)
-        started = _values.time_ns(start_time, "start_time") or _clock.now()
-        attributes = self._attributes(kind, activity, owner, extra, own)
-        span = _runtime.start_span(kind.name, attributes, below, start_time=started, links=self._take_links())
-        return self._remember(make(span, trace.set_span_in_context(span, below), started, self._forget))
-
-    def _below(self, parent: Handle | Context | None) -> Context:
-        """The context to start in: the given parent's, else the current one if it is of this call, else the call's."""
-        if isinstance(parent, Handle):
-            return parent.context
-        if isinstance(parent, otel_context.Context):
-            return parent
-        if parent is not None:
-            _guard.count(
-                _guard.BAD_VALUE, hint=f"parent: give a handle or a context, not a {type(parent).__name__}"
-            )
-        current = trace.get_current_span().get_span_context()
-        mine = trace.get_current_span(self._context).get_span_context()
-        return otel_context.get_current() if current.trace_id == mine.trace_id else self._context
-
-    def _take_links(self) -> tuple[trace.Link, ...]:
-        links, self._links = self._links, ()
-        return links
-
-    def _remember(self, handle: _H) -> _H:
-        self._children[id(handle)] = handle
-        return handle
-
-    def _forget(self, handle: Handle) -> None:
-        self._children.pop(id(handle), None)
 
 
 def start_call(
@@ -436,13 +206,13 @@ def start_call(
     attributes: Mapping[str, AttributeValue] | None = None,
     start_time: int | None = None,
 ) -> Call:
-    """Start a call as its owner (IVR, CCaaS adapter, softphone in a two-party call), who exports the root span.
+    """Start a call as its owner (IVR, CCaaS adapter, softphone of a two-party call), who exports the root.
 
     Never raises. A key that cannot be used is counted, and the call gets a trace of its own.
 
     Args:
-        key: the id that survives transfers (Amazon Connect InitialContactId, Genesys conversationId, Twilio parent
-            CallSid, LiveKit room sid, SIP Call-ID of the first leg), verbatim. None for a call that has none.
+        key: the id that survives transfers, verbatim: Amazon Connect InitialContactId, Genesys conversationId,
+            Twilio parent CallSid, LiveKit room sid, SIP Call-ID of the first leg. None if it has none.
         direction: `inbound` or `outbound`.
         namespace: tenant or instance of the key; by default CXOTEL_NAMESPACE, else `default`.
         medium: `phone` (what is taken for granted) or `web`.
@@ -459,13 +229,11 @@ def start_call(
     joined = join(key, tenant, carrier, aliases, owner=True)
     stamp = _stamp(joined, tenant, queue, site, partner, customer)
     call = Call(joined, tenant, owner=True, stamp=stamp)
-    facts: dict[str, AttributeValue] = {
-        names.CX_CALL_DIRECTION: _values.member(direction, CxCallDirection.VALUES, "direction")
-        or CxCallDirection.INBOUND
-    }
+    way = _values.member(direction, CxCallDirection.VALUES, "direction") or CxCallDirection.INBOUND
+    facts: dict[str, AttributeValue] = {}
     if good := _values.member(medium, CxCallMedium.VALUES, "medium"):
         facts[names.CX_CALL_MEDIUM] = good
-    call._open_root(joined, facts, attributes, start_time)  # noqa: SLF001 (the other half of making a call)
+    call._open_root(joined, way, facts, attributes, start_time)  # noqa: SLF001 (the other half of it)
     return call
 
 
@@ -476,7 +244,7 @@ def join_call(
     carrier: Mapping[str, Any] | None = None,
     aliases: Iterable[str] = (),
 ) -> Call:
-    """Join a call that someone else owns; everything started in it stands below the root that the owner exports.
+    """Join a call that someone else owns; what is started in it stands below the root that they export.
 
     Never raises. Arguments are those of `start_call`; without key and carrier the current context is joined.
     Ending it ends what this participant left open, not the call.
@@ -484,29 +252,6 @@ def join_call(
     tenant = _namespace(namespace)
     joined = join(key, tenant, carrier, aliases, owner=False)
     return Call(joined, tenant, owner=False, stamp=_stamp(joined, tenant, None, None, None, None))
-
-
-def customer_ref(customer: str) -> str | None:
-    """The keyed hash that stands for a customer: HMAC-SHA256 of the value, verbatim, its first 16 bytes in hex.
-
-    The key is `configure(customer_key=...)` or CXOTEL_CUSTOMER_KEY. None (counted) without a key, or for a value
-    that is empty or no string: an unkeyed hash of a telephone number can be undone by trying them all.
-    """
-    if not isinstance(customer, str) or not customer:
-        _guard.count(_guard.BAD_VALUE, hint="customer: give the customer's number or account as a string")
-        return None
-    if not _runtime.state.customer_key:
-        _guard.count(
-            _guard.NO_CUSTOMER_KEY, hint="customer left out: set CXOTEL_CUSTOMER_KEY to hash it with"
-        )
-        return None
-    value = customer.encode("utf-8", "replace")
-    return hmac.new(_runtime.state.customer_key, value, hashlib.sha256).hexdigest()[:32]
-
-
-def pii(**values: Any) -> dict[str, AttributeValue]:
-    """Attributes for personal data: `call.set(pii(phone="+15550100"))` sets `cx.pii.phone`, for redaction by name."""
-    return _values.attributes({f"{names.CX_PII}.{name}": str(value) for name, value in values.items()})
 
 
 def _namespace(given: Any) -> str:

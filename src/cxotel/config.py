@@ -26,7 +26,7 @@ def _yes(value: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: its argument of `configure`, its environment variable, what it is, and how its text is read."""
+    """One setting: its argument of `configure`, its environment variable, and how its text is read."""
 
     name: str
     env: str
@@ -47,7 +47,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "sample_every_call",
         "CXOTEL_SAMPLE_EVERY_CALL",
-        "keep every call whatever the provider's sampler is (default; OTEL_TRACES_SAMPLER, if set, decides instead)",
+        "keep every call (default); where OTEL_TRACES_SAMPLER is set, that decides",
         _yes,
     ),
     Setting("announce", "CXOTEL_ANNOUNCE", "send `call started` when a call begins (default)", _yes),
@@ -74,11 +74,12 @@ def configure(
 ) -> None:
     """Decide where calls go; call it once at start-up, after the host set up OpenTelemetry if it does.
 
-    A host's tracer provider (the one given, else OpenTelemetry's global one) is used as it is: its exporters, ids
-    and sampling of the host's own spans stay, and it gets a `CallContextProcessor`. Where there is none and the
-    SDK is installed, one is made that exports as OTEL_* variables say (by default OTLP to localhost) and becomes
-    the global one. With the API alone everything works and nothing is recorded. Calling again changes only what
-    is given. Settings are in `cxotel.config.SETTINGS`; an argument wins over its environment variable.
+    A host's tracer provider (the one given, else OpenTelemetry's global one) is used as it is: its
+    exporters, ids and sampling of the host's own spans stay, and it gets a `CallContextProcessor`. Where
+    there is none and the SDK is installed, one is made that exports as OTEL_* variables say (by default
+    OTLP to localhost) and becomes the global one. With the API alone everything works and nothing is
+    recorded. Calling again changes only what is given. Settings are in `cxotel.config.SETTINGS`; an
+    argument wins over its environment variable.
 
     Raises:
         TypeError: an argument of the wrong type; that is for the programmer to see before the first call.
@@ -135,7 +136,7 @@ def _providers(
         made = _make(service_name, endpoint, headers)
         provider = trace.get_tracer_provider()
     elif not _owned and (endpoint or headers or service_name):
-        hint = "configure: the host's tracer provider exports as it was set up; service_name, endpoint and headers are not used"
+        hint = "configure: the host has a tracer provider; service_name, endpoint and headers are not used"
         _guard.count(_guard.BAD_VALUE, hint=hint)
     if hasattr(provider, "add_span_processor") and provider not in _stamped:
         provider.add_span_processor(CallContextProcessor())
@@ -153,9 +154,8 @@ def _make(service_name: str | None, endpoint: str | None, headers: Mapping[str, 
     tracers = _export.tracer_provider(service_name, endpoint, headers)
     trace.set_tracer_provider(tracers)
     made: list[Any] = [tracers]
-    if _runtime.state.logger_provider is None and isinstance(
-        _logs.get_logger_provider(), _logs.ProxyLoggerProvider
-    ):
+    # A provider that cannot flush is the API's own stand-in.
+    if _runtime.state.logger_provider is None and not hasattr(_logs.get_logger_provider(), "force_flush"):
         loggers = _export.logger_provider(service_name, endpoint, headers)
         _logs.set_logger_provider(loggers)
         made.append(loggers)

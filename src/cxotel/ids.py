@@ -1,4 +1,4 @@
-"""Trace and root span ids that anyone who knows the call key can compute, and the generator that hands them out.
+"""Trace and root span ids that anyone who knows the call key can compute.
 
     digest   = sha256("cx" 0x00 namespace 0x00 call_key)
     trace id = digest[0:16]        root span id = digest[16:24]
@@ -95,7 +95,7 @@ class CallIdGenerator:
         return self.inner.generate_trace_id() if ids is None else ids.trace_id
 
     def is_trace_id_random(self) -> bool:
-        """Always False: a computed trace id must not carry W3C's `random` flag (Trace Context level 2, 3.2.2.5)."""
+        """Always False: a computed trace id must not be flagged `random` (Trace Context 2, 3.2.2.5)."""
         return False
 
     def __getattr__(self, name: str) -> Any:

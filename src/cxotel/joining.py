@@ -1,8 +1,8 @@
 """How a participant comes into the call's trace.
 
-In this order: (1) an incoming context that one of us made; (2) the call key, a foreign incoming context becoming
-a span link, since an SBC's or a web page's own trace must not split the call; (3) a foreign incoming context;
-(4) none: a trace of its own, which an alias may join later.
+In this order: (1) an incoming context that one of us made; (2) the call key, a foreign incoming context
+becoming a span link, since an SBC's or a web page's own trace must not split the call; (3) a foreign
+incoming context; (4) none: a trace of its own, which an alias may join later.
 """
 
 from __future__ import annotations

@@ -39,9 +39,9 @@ _SHORTEST, _WIDEST = 0.1, 3600.0  # seconds; outside of it a window is a mistake
 class Leg(Handle):
     """One hop of the call's audio: `call.start_leg("carrier")` until `stop()` or `fail()`.
 
-    Figures are given window by window with `add_window`; window i covers the leg's start + i * `window` seconds.
-    They go out as series on the leg's span. A leg of more than 720 windows, or one whose series the host's
-    attribute length limit cuts, goes on in a new span of the same name.
+    Figures are given window by window with `add_window`; window i covers the leg's start + i * `window`
+    seconds. They go out as series on the leg's span. A leg of more than 720 windows, or one whose series
+    the host's attribute length limit cuts, goes on in a new span of the same name.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Leg(Handle):
     ) -> None:
         """Give the figures of window `index` (0 is the first of the leg) for one or both directions.
 
-        Figures are what THIS hop did: loss in percent (0 to 100), one-way delay in ms (0 to 60,000), each None
-        where not measured. A window given twice keeps the later figures. Windows that are out of range, or of a
-        part of the leg that was sent before, are counted and left out.
+        Figures are what THIS hop did: loss in percent (0 to 100), one-way delay in ms (0 to 60,000), each
+        None where not measured. A window given twice keeps the later figures. Windows that are out of
+        range, or of a part of the leg that was sent before, are counted and left out.
         """
         with _guard.swallow("leg window"), self._lock:
             if not self._usable() or not self._in_range(index):
@@ -107,7 +107,7 @@ class Leg(Handle):
     def set_codec(
         self, codec: str, *, ie_to_agent: float | None = None, ie_to_customer: float | None = None
     ) -> None:
-        """Name the audio codec, and its equipment impairment (ITU-T G.113, 0 to 95) where this leg decodes it."""
+        """Name the codec, and its equipment impairment (ITU-T G.113, 0 to 95) where this leg decodes it."""
         with _guard.swallow("leg codec"), self._lock:
             if not self._usable():
                 return

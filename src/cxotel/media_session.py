@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from cxotel import _clock, _guard
-from cxotel.media import w3c
+from cxotel.media import codecs, w3c
 from cxotel.media.roles import ROLES
 from cxotel.media.windows import NO_HINTS, Figures
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class MediaSession:
     """A party's audio: `call.start_media("softphone")` until `stop()` or `fail()`.
 
-    It owns two legs: `network`, charged with what did not arrive, and `device`, charged with what arrived and was
-    not played (one and the same for the role `customer`). Feed it with statistics (`feed`) or with windows (`add`).
+    It owns two legs: `network`, charged with what did not arrive, and `device`, charged with what arrived
+    and was not played (one and the same for the role `customer`). Feed it with statistics (`feed`) or with
+    windows (`add`).
 
     Attributes:
         role: one of `cxotel.media.roles.ROLES`.
@@ -46,9 +47,10 @@ class MediaSession:
         return self.network.started_at
 
     def feed(self, stats: Any, at: float, hints: Hints = NO_HINTS) -> None:
-        """Give one answer of W3C `getStats()`: its dictionaries by id (or in a sequence), read at second `at`.
+        """Give one answer of W3C `getStats()`, by id or as a sequence of dictionaries, read at second `at`.
 
-        `at` may be of any clock that only goes forward; feed every second or two. Complete windows go to the legs.
+        `at` may be of any clock that only goes forward; feed every second or two. Complete windows go to
+        the legs.
         """
         with _guard.swallow("media feed"), self._lock:
             if self.ended:
@@ -61,7 +63,7 @@ class MediaSession:
                 elapsed = max(0, _clock.now() - self.started_at) / 1e9
                 self._reader = w3c.W3CReader(self.network.window, start=at - elapsed)
             self._fed_at = at
-            for window in self._reader.feed(stats, at, hints):
+            for window in self._reader.feed(stats, at, hints=hints):
                 self.add(window)
 
     def add(self, window: Window) -> None:
@@ -78,9 +80,14 @@ class MediaSession:
             self.network.add_window(window.index, **network)
 
     def set_codec(self, codec: str, *, ie: float | None = None) -> None:
-        """Name the codec that the party decodes; `ie` is its equipment impairment (ITU-T G.113, 0 to 95)."""
+        """Name the codec that the party decodes.
+
+        `ie` is its equipment impairment (ITU-T G.113, 0 to 95), by default that of the table in
+        `cxotel.media.codecs`, if the standard has one for it.
+        """
         with _guard.swallow("media codec"):
-            self.device.set_codec(codec, **{f"ie_{ROLES[self.role].receives}": ie})
+            known = codecs.narrowband_ie(codec) if ie is None and isinstance(codec, str) else ie
+            self.device.set_codec(codec, **{f"ie_{ROLES[self.role].receives}": known})
             if self.device is not self.network:
                 self.network.set_codec(codec)
 
@@ -127,7 +134,9 @@ class MediaSession:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _: Any, error: BaseException | None, __: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
         if not self.ended:
             self._finish(error if isinstance(error, Exception) else None, None, "network")
 
@@ -135,7 +144,10 @@ class MediaSession:
         return self
 
     async def __aexit__(
-        self, kind: Any, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, traceback)
 

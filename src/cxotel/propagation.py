@@ -1,7 +1,7 @@
 """Carrying the call's context from one participant to the next.
 
-One codec each way, over OpenTelemetry's own W3C propagator: `inject` writes, `extract` reads. A context that one
-of us made has the tracestate member `cx`. Bad or oversized values never raise: they are counted
+One codec each way, over OpenTelemetry's own W3C propagator: `inject` writes, `extract` reads. A context
+that one of us made has the tracestate member `cx`. Bad or oversized values never raise: they are counted
 (`bad_carrier`) and the next way of joining is used.
 """
 
@@ -70,8 +70,8 @@ def inject(
 ) -> None:
     """Write the context (default: the current one) into any mutable str -> str mapping.
 
-    `form` is a name of `CARRIERS`: `mapping`, or `sip` for the header fields of an INVITE or REFER. Never raises;
-    an invalid context writes nothing.
+    `form` is a name of `CARRIERS`: `mapping`, or `sip` for the header fields of an INVITE or REFER. Never
+    raises; an invalid context writes nothing.
     """
     with _guard.swallow("propagation inject"):
         names = CARRIERS.get(form)
@@ -94,10 +94,10 @@ def inject(
 
 
 def extract(carrier: Mapping[str, Any] | None) -> SpanContext | None:
-    """The context in any mapping of str to str (or to lists of str, as web frameworks have headers), if it has one.
+    """The context in any mapping of str to str (or to lists of str, as some frameworks have headers).
 
-    Every form of `CARRIERS` is read. Names are compared without regard to case. Never raises; None where there
-    is none or it cannot be read.
+    Every form of `CARRIERS` is read. Names are compared without regard to case. Never raises; None where
+    there is none or it cannot be read.
     """
     if carrier is None:
         return None

@@ -1,0 +1,260 @@
+"""What can be started in a call: legs, media, activities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+
+from cxotel import _clock, _guard, _runtime, _values
+from cxotel import _semconv as names
+from cxotel._handle import Handle
+from cxotel._semconv import CxActivity, CxLayer, CxMediaScope
+from cxotel.activity import KINDS, Activity, Handoff, Kind, Lookup
+from cxotel.leg import NAMES, WINDOW, Leg, usable_window
+from cxotel.media.roles import ROLES
+from cxotel.media_session import MediaSession
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+_H = TypeVar("_H", bound=Handle)
+
+
+class Starter(Handle):
+    """A handle that other handles are started from, and that ends those which are still open when it ends."""
+
+    is_owner: bool
+    join_method: str
+    _stamp: dict[str, AttributeValue]
+    _links: tuple[trace.Link, ...]
+    _aliases: tuple[str, ...]
+    _children: dict[int, Handle]
+
+    def start_leg(
+        self,
+        layer: str,
+        *,
+        name: str | None = None,
+        activity: str | None = CxActivity.CONVERSE,
+        owner: str | None = None,
+        window: float = WINDOW,
+        scope: str | None = None,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> Leg:
+        """Start one hop of the call's audio.
+
+        Args:
+            layer: carrier, ccaas, agent_network, endpoint or voice_ai.
+            name: span name; by default the layer's (`carrier leg`, `agent network`, ...).
+            activity: what goes on over it; None for a leg that does not speak for the conversation.
+            owner: who can fix it ("Acme Telecom").
+            window: length of a window, seconds.
+            scope: `hop` (default), or `path` if the figures hold for the whole way from the speaker to here.
+            parent: what it is part of; by default the current span if it is of this call, else the call.
+            attributes: more attributes, by their full names.
+            start_time: when it began, integer nanoseconds since the epoch; by default now.
+        """
+        length = usable_window(window)
+        own: dict[str, Any] = {names.CX_JOIN_METHOD: self.join_method, names.CX_MEDIA_WINDOW: length}
+        if good := _values.member(scope, CxMediaScope.VALUES, "scope"):
+            own[names.CX_MEDIA_SCOPE] = good
+        hop = _values.text(layer) or ""
+        kind = Kind(hop, _values.text(name) or NAMES.get(hop, "media leg"))
+        span_attributes = self._attributes(kind, activity, owner, attributes, own)
+        below = self._below(parent)
+        started = _values.time_ns(start_time, "start_time") or _clock.now()
+        span = _runtime.start_span(
+            kind.name, span_attributes, below, start_time=started, links=self._take_links()
+        )
+        leg = Leg(
+            span,
+            trace.set_span_in_context(span, below),
+            started,
+            name=kind.name,
+            window=length,
+            attributes=span_attributes,
+            parent=below,
+            on_end=self._forget,
+        )
+        return self._remember(leg)
+
+    def start_media(
+        self,
+        role: str,
+        *,
+        owner: str | None = None,
+        window: float = WINDOW,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> MediaSession:
+        """Start what a party measures of its audio: two legs, by the role of the party.
+
+        `role` is softphone, platform_agent, platform_customer, voice_ai or customer (another one is counted
+        and taken as softphone). The other arguments are those of `start_leg`; `owner` is who can fix the
+        network.
+        """
+        known = _values.member(role, tuple(ROLES), "role") or "softphone"
+        layers = ROLES[known]
+        more = {**_values.attributes(attributes), names.CX_MEDIA_ROLE: known}
+        started = _values.time_ns(start_time, "start_time") or _clock.now()
+        given: dict[str, Any] = {
+            "window": window,
+            "parent": parent,
+            "attributes": more,
+            "start_time": started,
+        }
+        network = self.start_leg(layers.network, owner=owner, **given)
+        device = network if layers.device == layers.network else self.start_leg(layers.device, **given)
+        return MediaSession(known, network, device)
+
+    def start_activity(
+        self,
+        activity: str,
+        *,
+        layer: str | None = None,
+        name: str | None = None,
+        owner: str | None = None,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> Activity:
+        """Start what is going on: setup, ivr, queue, connect, talk, hold, transfer, wrap_up, survey, ...
+
+        Layer and span name are the activity's usual ones unless given; the rest is as in `start_leg`.
+        """
+        kind = self._kind(activity, layer, name)
+        return self._begin(Activity, kind, activity, owner, attributes, {}, parent, start_time)
+
+    def start_handoff(
+        self,
+        from_: str,
+        to: str,
+        *,
+        expected: Iterable[str] = (),
+        owner: str | None = None,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> Handoff:
+        """Start a change of party: from the leaving of one to the first audio of the next.
+
+        `expected` are names of the facts that the next party should get; say with `deliver` which arrived.
+        """
+        own = _values.attributes({names.CX_HANDOFF_FROM: from_, names.CX_HANDOFF_TO: to})
+        kind = KINDS[CxActivity.HANDOFF]
+        handoff = self._begin(Handoff, kind, CxActivity.HANDOFF, owner, attributes, own, parent, start_time)
+        handoff.expect(expected)
+        return handoff
+
+    def start_lookup(
+        self,
+        system: str,
+        operation: str,
+        *,
+        waiting: bool | None = None,
+        owner: str | None = None,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> Lookup:
+        """Start a look into customer records; `waiting` says whether anyone waits for the answer."""
+        own = _values.attributes(
+            {names.CX_CRM_SYSTEM: system, names.CX_CRM_OPERATION: operation, names.CX_CRM_WAITING: waiting}
+        )
+        kind = KINDS[CxActivity.LOOKUP]
+        return self._begin(Lookup, kind, CxActivity.LOOKUP, owner, attributes, own, parent, start_time)
+
+    def start_response(
+        self,
+        *,
+        owner: str | None = None,
+        parent: Handle | Context | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        start_time: int | None = None,
+    ) -> Activity:
+        """Start an AI's response: from the end of the customer's speech to the first audio of the AI."""
+        kind = KINDS[CxActivity.RESPOND]
+        return self._begin(Activity, kind, CxActivity.RESPOND, owner, attributes, {}, parent, start_time)
+
+    # What is started in it
+
+    def _kind(self, activity: Any, layer: str | None, name: str | None) -> Kind:
+        usual = KINDS.get(activity) if isinstance(activity, str) else None
+        if usual is None:
+            _values.member(activity, CxActivity.VALUES, "activity")
+            usual = Kind(CxLayer.CCAAS, "activity")
+        return Kind(_values.text(layer) or usual.layer, _values.text(name) or usual.name)
+
+    def _attributes(
+        self, kind: Kind, activity: Any, owner: Any, extra: Any, own: Mapping[str, Any]
+    ) -> dict[str, AttributeValue]:
+        # What the model reads stands last: a limit on attributes per span drops the first ones.
+        attributes = _values.attributes(extra) if extra else {}
+        attributes.update(self._stamp)
+        attributes.update(own)
+        if self._aliases and not self.is_owner:
+            attributes[names.CX_CALL_ALIAS] = list(self._aliases)
+        if owner is not None and (good := _values.attribute(names.CX_OWNER, owner)) is not None:
+            attributes[names.CX_OWNER] = good
+        if activity in CxActivity.VALUES:
+            attributes[names.CX_ACTIVITY] = activity
+        if kind.layer in CxLayer.VALUES:
+            attributes[names.CX_LAYER] = kind.layer
+        else:
+            _values.member(kind.layer, CxLayer.VALUES[1:-1], "layer")
+        return attributes
+
+    def _begin(
+        self,
+        make: type[_H],
+        kind: Kind,
+        activity: str,
+        owner: str | None,
+        extra: Mapping[str, AttributeValue] | None,
+        own: dict[str, AttributeValue],
+        parent: Handle | Context | None,
+        start_time: int | None,
+    ) -> _H:
+        below = self._below(parent)
+        started = _values.time_ns(start_time, "start_time") or _clock.now()
+        attributes = self._attributes(kind, activity, owner, extra, own)
+        span = _runtime.start_span(kind.name, attributes, below, start_time=started, links=self._take_links())
+        return self._remember(make(span, trace.set_span_in_context(span, below), started, self._forget))
+
+    def _below(self, parent: Handle | Context | None) -> Context:
+        """The given parent's context, else the current one if it is of this call, else the call's."""
+        if isinstance(parent, Handle):
+            return parent.context
+        if isinstance(parent, otel_context.Context):
+            return parent
+        if parent is not None:
+            _guard.count(
+                _guard.BAD_VALUE, hint=f"parent: give a handle or a context, not a {type(parent).__name__}"
+            )
+        current = trace.get_current_span().get_span_context()
+        mine = trace.get_current_span(self._context).get_span_context()
+        return otel_context.get_current() if current.trace_id == mine.trace_id else self._context
+
+    def _take_links(self) -> tuple[trace.Link, ...]:
+        links, self._links = self._links, ()
+        return links
+
+    def _remember(self, handle: _H) -> _H:
+        self._children[id(handle)] = handle
+        return handle
+
+    def _forget(self, handle: Handle) -> None:
+        self._children.pop(id(handle), None)
+
+    def _end_children(self, at: int) -> None:
+        for child in tuple(self._children.values())[::-1]:
+            _guard.count(_guard.LEFT_OPEN)
+            child._finish(None, at, again=True)  # noqa: SLF001 (a handle among handles)
