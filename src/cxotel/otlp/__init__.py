@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxotel.otlp.document import BadDocumentError, Received, spans_of
 from cxotel.otlp.lines import documents, parse
+from cxotel.otlp.stamping import stamped
 from cxotel.otlp.writing import regroup, to_json
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "read_json",
     "regroup",
     "spans_of",
+    "stamped",
     "to_json",
     "to_request",
 ]
