@@ -1,0 +1,6 @@
+-- Newest first. A call whose clock runs ahead stands where it was received, not on top for ever.
+SELECT trace_id, state, arrivals, first_received, last_received, root_received, due, refused, revision, corrections,
+  started, length, summary
+FROM call
+WHERE is_call AND started IS NOT NULL AND (started, trace_id) < (?, ?)
+ORDER BY started DESC, trace_id DESC LIMIT ?

@@ -1,0 +1,1 @@
+SELECT name, value, last, note FROM counter ORDER BY name

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO metric (name, digest, origin, received, data) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO span (trace_id, digest, origin, received, data) VALUES (?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO verdict (trace_id, number, at, state, verdict, spans) VALUES (?, ?, ?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT verdict FROM verdict WHERE trace_id = ? ORDER BY number DESC LIMIT 1

@@ -1,0 +1,1 @@
+UPDATE call SET refused = refused + ? WHERE trace_id = ?

@@ -1,0 +1,47 @@
+"""What can be set on a desk, with the reason for each number."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+# The Collector's confighttp refuses bodies over 20 MiB; a batch of the SDKs (512 spans) has under 1 MiB.
+MAX_BODY = 20 * 1024 * 1024
+# The longest series the model reads (1,000 windows of "100.0 ") has 6 kB; ten times that is kept of a text.
+MAX_VALUE = 64 * 1024
+# OpenTelemetry's own default limit is 128 attributes a span; of eight times that on, the rest is counted.
+MAX_ATTRIBUTES = 1024
+# Clocks of one contact centre differ by seconds; an hour ahead is a wrong clock or a wrong time zone.
+FUTURE_NS = 3600 * 10**9
+
+
+def default_db() -> Path:
+    """`$XDG_DATA_HOME/cxotel/desk.sqlite`, as the XDG Base Directory Specification 0.8 has it."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "share"
+    return root / "cxotel" / "desk.sqlite"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a call is judged, in seconds.
+
+    Attributes:
+        grace: from the root's arrival to the final verdict. Other processes flush their batches every 5 s by
+            default (OTEL_BSP_SCHEDULE_DELAY), so that 6 s sees them all.
+        idle: without a span and without a root, until the call is called partial. The usual handling time of
+            a call is about 6 minutes; 10 without any sign of life is more than a quiet talk.
+        settle: from a span's arrival to judging a running call, or one whose verdict was final, again; what
+            is sent in one go by several exporters arrives within this.
+    """
+
+    grace: float = 6.0
+    idle: float = 600.0
+    settle: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("grace", "idle", "settle"):
+            value = getattr(self, name)
+            if not 0 <= value <= 86_400:
+                raise ValueError(f"{name} must be between 0 and 86400 seconds, not {value}")

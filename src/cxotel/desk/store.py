@@ -1,0 +1,221 @@
+"""The desk's file: SQLite in WAL mode, one writer thread, as many readers as ask.
+
+What `Store.write` was given is on disk when its future has a result: writes that wait together are committed
+together (group commit), with `synchronous = FULL`, so that an acknowledged span also outlives a power cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sqlite3
+import tempfile
+import threading
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from cxotel.desk._sql import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+Job = tuple["Callable[[sqlite3.Connection], Any]", "Future[Any]"]
+
+SCHEMA = 1
+MEMORY = ":memory:"
+# Writes waiting: at 20 MiB a request at most, this bounds memory; beyond it senders are told to come back.
+MAX_WAITING = 256
+# Writes in one commit: a commit costs one fsync (about 1 to 10 ms on a disk), shared by all of them.
+MAX_GROUP = 128
+
+log = logging.getLogger("cxotel.desk")
+
+
+class StoreBusyError(Exception):
+    """The desk cannot keep what was sent just now; sending it again later is right."""
+
+
+class StoreError(Exception):
+    """The file cannot be used at all: not ours, of a newer version, or not to be opened."""
+
+
+class Store:
+    """One database file. Threads may share it.
+
+    Args:
+        path: the file, made if absent; ":memory:" is a temporary file that goes with the store.
+
+    Raises:
+        StoreError: the file is not a desk's, is damaged, or of a newer version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if str(path) == MEMORY:
+            self._temporary = tempfile.TemporaryDirectory(prefix="cxotel-desk-")
+            path = Path(self._temporary.name) / "desk.sqlite"
+        self.path = Path(path)
+        self._jobs: queue.Queue[Job | None] = queue.Queue(MAX_WAITING)
+        self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._origins: dict[bytes, int] = {}
+        self._connection = self._open()
+        self._thread = threading.Thread(target=self._run, name="cxotel-desk-writer", daemon=True)
+        self._thread.start()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            connection = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"cannot open {self.path}: {error}") from error
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _prepare(connection, self.path)
+            os.chmod(self.path, 0o600)  # noqa: PTH101 - calls are nobody else's business
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise StoreError(f"{self.path} cannot be used as a desk's file: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def write(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Run `job` in the writer's next transaction; the future has its result once that is committed.
+
+        Raises:
+            StoreBusyError: too many writes are waiting, or the store is closed.
+        """
+        future: Future[T] = Future()
+        with self._gate:  # nothing may be put behind the None that ends the writer
+            if self._closed:
+                raise StoreBusyError("the desk is stopping")
+            try:
+                self._jobs.put_nowait((job, future))
+            except queue.Full:
+                raise StoreBusyError("too much is waiting to be written") from None
+        return future
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one state of the file throughout."""
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            connection = sqlite3.connect(
+                f"{self.path.resolve().as_uri()}?mode=ro",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=5,
+            )
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        finally:
+            connection.rollback()
+            self._readers.put(connection)
+
+    def rows(self, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """All rows of the statement `queries/<name>.sql`."""
+        with self.reading() as connection:
+            return connection.execute(sql(name), parameters).fetchall()
+
+    def origin(self, connection: sqlite3.Connection, key: bytes, row: tuple[bytes, bytes, str, str]) -> int:
+        """The id of a resource and scope, written if new; only inside a write job."""
+        known = self._origins.get(key)
+        if known is None:
+            known = cast("int", connection.execute(sql("insert_origin"), (key, *row)).fetchone()[0])
+            if (
+                len(self._origins) > 50_000
+            ):  # a sender that makes a new resource each time must not fill memory
+                self._origins.clear()
+            self._origins[key] = known
+        return known
+
+    def close(self) -> None:
+        """Write what waits, then close. More than once does no harm."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
+        self._thread.join()
+        while not self._readers.empty():
+            self._readers.get_nowait().close()
+        self._connection.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    def _run(self) -> None:
+        while True:
+            group: list[Job] = []
+            job = self._jobs.get()
+            while job is not None:
+                group.append(job)
+                if len(group) >= MAX_GROUP:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                self._commit(group)
+            if job is None:
+                return
+
+    def _commit(self, group: list[Job]) -> None:
+        """Write a group in one transaction; if it fails, each by itself, so that one takes no other along."""
+        try:
+            results = self._transaction([job for job, _ in group])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it goes to whom it belongs
+            self._origins.clear()  # ids given in what was rolled back
+            if len(group) > 1:
+                for one in group:
+                    self._commit([one])
+                return
+            if isinstance(error, sqlite3.OperationalError):  # disk full, locked, gone
+                log.error("cannot write %s: %s", self.path, error)  # noqa: TRY400 - one line, no trace
+                error = StoreBusyError(f"the desk cannot write its file: {error}")
+            group[0][1].set_exception(error)
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            future.set_result(result)
+
+    def _transaction(self, jobs: list[Callable[[sqlite3.Connection], Any]]) -> list[Any]:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            results = [job(connection) for job in jobs]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return results
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new file; refuse a file that is not ours or newer than we are."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        connection.executescript("BEGIN IMMEDIATE;" + sql("schema"))
+        connection.execute("INSERT INTO setting VALUES ('schema', ?)", (str(SCHEMA),))
+        connection.execute("COMMIT")
+        return
+    if "setting" not in tables or "call" not in tables:
+        raise StoreError(f"{path} is a database, but not a desk's: give --db another file")
+    row = connection.execute("SELECT value FROM setting WHERE name = 'schema'").fetchone()
+    if row is None or int(row[0]) != SCHEMA:
+        found = row[0] if row else "none"
+        raise StoreError(f"{path} has schema {found}, this desk reads {SCHEMA}: use the cxotel that made it")

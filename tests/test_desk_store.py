@@ -1,0 +1,140 @@
+"""The desk's file: committed before acknowledged, whole after a restart, refused when it is not ours."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cxotel.desk.store import SCHEMA, Store, StoreBusyError, StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNT = "INSERT INTO counter (name, value, last, note) VALUES (?, 1, 0, '')"
+
+
+def add(store: Store, name: str) -> None:
+    """Write one counter and wait for the commit."""
+    store.write(lambda connection: connection.execute(COUNT, (name,))).result(5)
+
+
+def names(store: Store) -> list[str]:
+    """The counters there are."""
+    return [row[0] for row in store.rows("counters")]
+
+
+def test_what_was_acknowledged_is_seen_by_another_connection(tmp_path: Path) -> None:
+    """A future with a result means committed: another process would see the row."""
+    store = Store(tmp_path / "desk.sqlite")
+    add(store, "a")
+    other = sqlite3.connect(tmp_path / "desk.sqlite")
+    assert other.execute("SELECT name FROM counter").fetchall() == [("a",)]
+    other.close()
+    store.close()
+
+
+def test_a_restart_keeps_everything(tmp_path: Path) -> None:
+    """Closing and opening the same file loses nothing."""
+    first = Store(tmp_path / "desk.sqlite")
+    add(first, "a")
+    first.close()
+    second = Store(tmp_path / "desk.sqlite")
+    assert names(second) == ["a"]
+    second.close()
+
+
+def test_a_failing_write_takes_no_other_along(tmp_path: Path) -> None:
+    """Writes committed together fail apart: the bad one gets its error, the others are kept."""
+    store = Store(tmp_path / "desk.sqlite")
+    jobs = [
+        lambda c, n=name: (
+            c.execute(COUNT, (n,)) if n != "bad" else c.execute("INSERT INTO nothing VALUES (1)")
+        )
+        for name in ("a", "bad", "b")
+    ]
+    futures = [store.write(job) for job in jobs]
+    futures[0].result(5)
+    futures[2].result(5)
+    with pytest.raises(StoreBusyError, match="nothing"):
+        futures[1].result(5)
+    assert names(store) == ["a", "b"]
+    store.close()
+
+
+def test_a_locked_file_is_reported_as_busy_and_recovers(tmp_path: Path) -> None:
+    """While another process holds the file, senders are told to come back; afterwards all is well."""
+    store = Store(tmp_path / "desk.sqlite")
+    store.write(lambda connection: None).result(5)
+    store._connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "desk.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreBusyError, match="locked"):
+        add(store, "a")
+    other.execute("ROLLBACK")
+    other.close()
+    add(store, "a")
+    assert names(store) == ["a"]
+    store.close()
+
+
+def test_a_closed_store_takes_nothing_and_closes_twice(tmp_path: Path) -> None:
+    """After close a write is refused instead of waiting for ever."""
+    store = Store(tmp_path / "desk.sqlite")
+    store.close()
+    store.close()
+    with pytest.raises(StoreBusyError, match="stopping"):
+        store.write(lambda connection: None)
+
+
+def test_the_temporary_file_goes_with_the_store() -> None:
+    """`:memory:` leaves nothing behind."""
+    store = Store(":memory:")
+    assert store.path.exists()
+    store.close()
+    assert not store.path.parent.exists()
+
+
+def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
+    """Calls are private: the file is readable by its owner alone."""
+    store = Store(tmp_path / "new" / "desk.sqlite")
+    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    store.close()
+
+
+def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    """A database that is not a desk's is left as it is, with a clear message."""
+    path = tmp_path / "other.sqlite"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE mine (a)")
+    other.close()
+    with pytest.raises(StoreError, match="not a desk's"):
+        Store(path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """A text file named by mistake is not overwritten."""
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        Store(path)
+    assert path.read_text().startswith("dear diary")
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    """A file of a later schema is not touched by an older desk."""
+    path = tmp_path / "desk.sqlite"
+    store = Store(path)
+    store.write(lambda c: c.execute("UPDATE setting SET value = ?", (str(SCHEMA + 1),))).result(5)
+    store.close()
+    with pytest.raises(StoreError, match=f"schema {SCHEMA + 1}"):
+        Store(path)
+
+
+def test_a_directory_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    """A path below a file cannot be opened, and the message names it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"file/desk\.sqlite"):
+        Store(tmp_path / "file" / "desk.sqlite")
