@@ -1,0 +1,161 @@
+"""Bodies as they come over the wire: protobuf, JSON and gzip, whole, broken and hostile."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from cxotel.desk import wire
+
+TRACE, SPAN = "5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"
+
+
+def body(**fields: object) -> bytes:
+    """OTLP/JSON with one span."""
+    span = {"traceId": TRACE, "spanId": SPAN, "name": "queue", **fields}
+    return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
+
+
+def decoded(data: bytes) -> object:
+    """The span of a body."""
+    message = wire.decode_json(wire.TRACES, data)
+    assert isinstance(message, ExportTraceServiceRequest)
+    return message.resource_spans[0].scope_spans[0].spans[0]
+
+
+def test_hex_ids_of_json_become_bytes() -> None:
+    """Also in links, and in either case."""
+    span = decoded(body(parentSpanId=SPAN.upper(), links=[{"traceId": TRACE, "spanId": SPAN}]))
+    assert (span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex()) == (TRACE, SPAN, SPAN)
+    assert (span.links[0].trace_id.hex(), span.links[0].span_id.hex()) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize("bad", ["xyz", "5b8", "not hex at all!!"])
+def test_an_id_that_is_no_hex_spoils_only_its_span(bad: str) -> None:
+    """It becomes an id of wrong length, which is refused with its span alone."""
+    assert len(decoded(body(traceId=bad)).trace_id) not in (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "Expecting value"),
+        (b"[]", "an object is needed"),
+        (b'{"resourceSpans": [', "Expecting value"),
+        (b'{"a": "\xff"}', "codec"),
+        (body(startTimeUnixNano="tomorrow"), "startTimeUnixNano"),
+        (body(startTimeUnixNano=-1), "startTimeUnixNano"),
+        (body(kind={"a": 1}), "kind"),
+        (b'{"resourceSpans": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not"),
+        (body(attributes=[{"key": "a", "value": {"intValue": "9" * 30}}]), "intValue"),
+        (b'{"resourceSpans": 7}', "resourceSpans"),
+    ],
+)
+def test_a_body_that_is_no_otlp_json_says_what_is_wrong(data: bytes, says: str) -> None:
+    """The message names the place."""
+    with pytest.raises(wire.BadBodyError, match=says):
+        wire.decode_json(wire.TRACES, data)
+
+
+def test_fields_unknown_to_us_are_passed_over() -> None:
+    """A newer OTLP may have more."""
+    assert decoded(body(newField={"a": 1})).name == "queue"
+
+
+def test_a_truncated_protobuf_body_is_refused() -> None:
+    """As is one of another kind."""
+    whole = wire.decode_json(wire.TRACES, body()).SerializeToString()
+    with pytest.raises(wire.BadBodyError, match="ExportTraceServiceRequest"):
+        wire.decode(wire.TRACES, whole[:-1])
+
+
+def test_json_out_has_hex_ids_and_numbers_for_enums() -> None:
+    """As OTLP/JSON has it, so that what is read again is the same."""
+    sent = wire.decode_json(
+        wire.TRACES, body(kind=2, status={"code": 2}, startTimeUnixNano="1760000000000000000")
+    )
+    tree = wire.to_json(sent)
+    span = tree["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    assert (span["traceId"], span["spanId"], span["kind"], span["status"]["code"]) == (TRACE, SPAN, 2, 2)
+    assert wire.decode_json(wire.TRACES, json.dumps(tree).encode()) == sent
+
+
+def test_gzip_of_one_or_more_members_is_unpacked() -> None:
+    """RFC 1952, 2.2: members simply follow each other."""
+    assert wire.gunzip(gzip.compress(b"abc") + gzip.compress(b"def"), 100) == b"abcdef"
+
+
+def test_a_gzip_bomb_is_stopped_at_the_limit() -> None:
+    """10 MB of zeros in 10 kB are refused, also spread over members."""
+    for bomb in (gzip.compress(bytes(10_000_000)), gzip.compress(bytes(90)) * 2):
+        with pytest.raises(wire.TooLargeError, match="100 bytes"):
+            wire.gunzip(bomb, 100)
+
+
+def test_gzip_at_the_limit_passes() -> None:
+    """The limit itself is allowed."""
+    assert len(wire.gunzip(gzip.compress(bytes(100)), 100)) == 100
+
+
+@pytest.mark.parametrize("broken", [b"plain", gzip.compress(b"abc")[:-1], gzip.compress(b"abc") + b"tail"])
+def test_what_is_not_gzip_is_refused(broken: bytes) -> None:
+    """Cut off, followed by something else, or none at all."""
+    with pytest.raises(wire.BadBodyError, match="not gzip"):
+        wire.gunzip(broken, 1000)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_crash_the_decoders(data: bytes) -> None:
+    """Whatever comes is a message or a BadBodyError."""
+    for decode in (wire.decode, wire.decode_json):
+        for signal in wire.SIGNALS:
+            with suppress(wire.BadBodyError):
+                decode(signal, data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "resourceSpans",
+                    "scopeSpans",
+                    "spans",
+                    "traceId",
+                    "spanId",
+                    "attributes",
+                    "key",
+                    "value",
+                    "intValue",
+                    "status",
+                    "kind",
+                    "kvlistValue",
+                    "values",
+                    "startTimeUnixNano",
+                    "events",
+                    "resource",
+                    "x",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@given(JSON)
+def test_no_json_crashes_the_decoder(tree: object) -> None:
+    """Whatever the shape, it is a message or a BadBodyError."""
+    for signal in wire.SIGNALS:
+        with suppress(wire.BadBodyError):
+            wire.decode_json(signal, json.dumps(tree).encode())
