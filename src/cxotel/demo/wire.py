@@ -40,10 +40,10 @@ async def ask(address: Address, message: Message, *, timeout: float = 30.0) -> M
     what = f"{message.get('method')} to port {address[1]}"
     try:
         answer = await asyncio.wait_for(_exchange(address, message), timeout)
+    except asyncio.TimeoutError:  # from Python 3.11 on an OSError too
+        raise WireError(f"{what}: no answer in {timeout:g} s") from None
     except (OSError, ValueError) as exc:
         raise WireError(f"{what}: {exc}") from exc
-    except asyncio.TimeoutError:
-        raise WireError(f"{what}: no answer in {timeout:g} s") from None
     if answer.get("status") != 200:
         raise WireError(f"{what}: {answer.get('reason', 'refused')}")
     return answer
