@@ -164,7 +164,10 @@ def _many(start: int, data: bytes, problem: Callable[[int, str], None]) -> Itera
         try:
             value, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            problem(start + error.lineno - 1, f"not JSON: {error.msg} at column {error.colno}")
+            problem(
+                start + error.lineno - 1,
+                f"not JSON at column {error.colno}: {error.msg.removesuffix(' starting at')}",
+            )
             return
         except RecursionError:
             problem(start, "JSON nested too deeply")
