@@ -111,7 +111,13 @@ def _conform(node: Any, depth: int = 0) -> Any:
     if isinstance(node, list):
         return [_conform(item, depth + 1) for item in node]
     if isinstance(node, dict):
-        return {(name := CAMEL.get(key, key)): _field(name, value, depth) for key, value in node.items()}
+        out: dict[str, Any] = {}
+        for key, value in node.items():
+            name = CAMEL.get(key, key)
+            # Of a field given by both its names the one that is read stays (`values.first`).
+            if out.get(name) is None or (key == name and value is not None):
+                out[name] = _field(name, value, depth)
+        return out
     if isinstance(node, float) and not math.isfinite(node):
         return write_value(node)["doubleValue"]  # Python's reader takes the bare word, OTLP/JSON has a string
     return node
