@@ -70,9 +70,14 @@ def reset() -> None:
         _told.clear()
 
 
+def under_pytest() -> bool:
+    """Whether a test is running, ours or a user's."""
+    return "PYTEST_CURRENT_TEST" in os.environ
+
+
 def absorb(where: str, error: Exception) -> None:
     """Count an internal error and log it once for each place; under pytest raise it instead."""
-    if "PYTEST_CURRENT_TEST" in os.environ:
+    if under_pytest():
         raise error
     count(INTERNAL_ERROR)
     with _lock:

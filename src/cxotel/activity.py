@@ -108,10 +108,14 @@ class Handoff(Activity):
 
 
 def _key_names(keys: Any) -> frozenset[str]:
-    """Names of facts: strings, of which those that are none are counted."""
+    """Names of facts: strings; what is none is counted."""
     if isinstance(keys, str):
         keys = (keys,)
-    good = frozenset(key for key in keys if isinstance(key, str) and key)
-    if bad := len(frozenset(map(str, keys))) - len(good):
+    try:
+        given = list(keys)
+    except Exception:  # noqa: BLE001 (the host's iterable may raise anything)
+        given = [None]
+    good = [name for name in map(_values.text, given) if name]
+    if bad := len(given) - len(good):
         _guard.count(_guard.BAD_VALUE, bad, hint="handoff keys: give names of facts, as strings")
-    return frozenset(filter(None, map(_values.text, good)))
+    return frozenset(good)

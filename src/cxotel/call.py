@@ -211,8 +211,9 @@ def start_call(
     Never raises. A key that cannot be used is counted, and the call gets a trace of its own.
 
     Args:
-        key: the id that survives transfers, verbatim: Amazon Connect InitialContactId, Genesys conversationId,
-            Twilio parent CallSid, LiveKit room sid, SIP Call-ID of the first leg. None if it has none.
+        key: the id that survives transfers, verbatim: Amazon Connect InitialContactId, Genesys
+            conversationId, Twilio parent CallSid, LiveKit room sid, SIP Call-ID of the first leg. None for
+            a call that has none.
         direction: `inbound` or `outbound`.
         namespace: tenant or instance of the key; by default CXOTEL_NAMESPACE, else `default`.
         medium: `phone` (what is taken for granted) or `web`.

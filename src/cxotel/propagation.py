@@ -138,10 +138,8 @@ def _fields(carrier: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _all(fields: dict[str, Any], field: str, longest: int) -> Iterator[str]:
     for name in _READ[field]:
         value = fields.get(name)
-        if isinstance(value, list | tuple) and value:
-            value = (
-                value[0] if len(value) == 1 else ",".join(map(str, value)) if field == "tracestate" else None
-            )
+        if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+            value = ",".join(value)  # as HTTP joins repeated fields; two traceparents do not parse
         if value is None:
             continue
         if isinstance(value, str) and len(value) <= longest:

@@ -11,7 +11,10 @@ from cxotel._runtime import SCOPE
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import SpanProcessor as _Processor
     from opentelemetry.util.types import AttributeValue
+else:
+    _Processor = object  # the core needs no SDK, which asks for nothing but the methods
 
 _KEY = otel_context.create_key("cxotel-call")
 
@@ -26,7 +29,7 @@ def stamp_of(context: Context | None = None) -> dict[str, AttributeValue] | None
     return otel_context.get_value(_KEY, context)  # type: ignore[return-value]
 
 
-class CallContextProcessor:
+class CallContextProcessor(_Processor):
     """Span processor that copies the call's attributes to every span started in the call's context.
 
     `configure()` adds it to the tracer provider; a host with a provider of its own may do so itself:
