@@ -1,0 +1,233 @@
+"""The desk as one object: receivers, store, judge and pages, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from cxotel.desk import grpc_server, http_server, pages, report
+from cxotel.desk.judging import FINAL, PARTIAL, Judge
+from cxotel.desk.receiver import Receiver
+from cxotel.desk.settings import Timing
+from cxotel.desk.store import MEMORY, Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+log = logging.getLogger("cxotel.desk")
+
+# What is under way when asked to stop has this long, then it is cut off; docker stop waits 10 s.
+STOP_SECONDS = 5
+
+
+class Desk:
+    """A desk in this process.
+
+    Args:
+        db: its file; ":memory:" is a temporary one.
+        host: address to listen on.
+        grpc_port: OTLP/gRPC; 0 takes a free port, like the others.
+        http_port: OTLP/HTTP.
+        web_port: the pages.
+        timing: when calls are judged.
+
+    `start()` raises `OSError` for a port that is taken and `StoreError` for a file that cannot be used.
+    """
+
+    def __init__(
+        self,
+        db: str | Path = MEMORY,
+        *,
+        host: str = "127.0.0.1",
+        grpc_port: int = 0,
+        http_port: int = 0,
+        web_port: int = 0,
+        timing: Timing | None = None,
+    ) -> None:
+        self._db, self._host, self._timing = db, host, timing or Timing()
+        self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
+        self._changes = Changes()
+        self._started = False
+
+    def start(self) -> Self:
+        """Listen; returns itself once all three ports take connections."""
+        self.store = Store(self._db)
+        self._judge = Judge(self.store, self._timing, self._changes.announce)
+        receiver = Receiver(self.store, self._timing, self._judge.wake)
+        sockets: list[socket.socket] = []
+        try:
+            for name in ("http", "web"):
+                sockets.append(_listen(self._host, self._ports[name]))
+                self._ports[name] = sockets[-1].getsockname()[1]
+            self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
+        except OSError:
+            for one in sockets:
+                one.close()
+            self._judge.close()
+            self.store.close()
+            raise
+        addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
+        self._web = _WebThread(
+            [
+                (http_server.app(receiver, self._host), sockets[0]),
+                (pages.app(self.store, self._changes, self._host, self._timing, addresses), sockets[1]),
+            ]
+        )
+        self._started = True
+        return self
+
+    def stop(self) -> None:
+        """Finish what is under way, write it and let go of ports and file. More than once does no harm."""
+        if not self._started:
+            return
+        self._started = False
+        self._changes.close()
+        self._grpc.stop(STOP_SECONDS).wait()
+        self._web.close()
+        self._judge.close()
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def grpc_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with protocol grpc."""
+        return self._url("grpc")
+
+    @property
+    def http_endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT with protocol http/protobuf or http/json."""
+        return self._url("http")
+
+    @property
+    def web_url(self) -> str:
+        """The page with all calls."""
+        return self._url("web")
+
+    def call_url(self, trace_id: str) -> str:
+        """The page of one call."""
+        return f"{self.web_url}/call/{trace_id}"
+
+    def wait_for_verdict(self, trace_id: str, timeout: float = 30.0) -> dict[str, Any]:
+        """The final verdict (or that of a partial call) of a trace as `/call/<trace_id>.json` has it.
+
+        Raises:
+            TimeoutError: none after `timeout` seconds; says how far it came.
+        """
+        deadline = time.monotonic() + timeout
+        key = bytes.fromhex(trace_id)
+        while True:
+            seen = self._changes.number
+            row = report.call_row(self.store, key)
+            if row is not None and row.state in (FINAL, PARTIAL) and row.due is None:
+                found = report.verdict_report(self.store, key)
+                if found is not None:
+                    return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                state = row.state if row is not None else "not received"
+                raise TimeoutError(f"no final verdict of {trace_id} within {timeout:g} s: {state}")
+            self._changes.wait(seen, min(left, 1.0))
+
+    def _url(self, name: str) -> str:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._ports[name]}"
+
+
+class Changes:
+    """A number that grows with every verdict written, to wait for in threads and in the pages' event loop."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.closed = False
+        self._condition = threading.Condition()
+
+    def announce(self, _trace_id: bytes) -> None:
+        """A verdict was written."""
+        with self._condition:
+            self.number += 1
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let everybody who waits go."""
+        with self._condition:
+            self.closed = True
+            self._condition.notify_all()
+
+    def wait(self, seen: int, seconds: float) -> int:
+        """The number as soon as it is not `seen`, or after `seconds`."""
+        with self._condition:
+            self._condition.wait_for(lambda: self.closed or self.number != seen, seconds)
+            return self.number
+
+
+class _WebThread:
+    """Two uvicorn servers in one event loop in one thread."""
+
+    def __init__(self, served: list[tuple[Any, socket.socket]]) -> None:
+        self._sockets = [one for _, one in served]
+        self._servers = [
+            uvicorn.Server(
+                uvicorn.Config(
+                    application,
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    server_header=False,
+                    timeout_graceful_shutdown=STOP_SECONDS,
+                    limit_concurrency=256,
+                )
+            )
+            for application, _ in served
+        ]
+        self._thread = threading.Thread(target=self._run, name="cxotel-desk-web", daemon=True)
+        self._thread.start()
+        while not all(server.started for server in self._servers):
+            if not self._thread.is_alive():
+                raise RuntimeError("the desk's web servers did not start")
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        async def both() -> None:
+            await asyncio.gather(
+                *(
+                    server.serve(sockets=[one])
+                    for server, one in zip(self._servers, self._sockets, strict=True)
+                )
+            )
+
+        asyncio.run(both())
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.should_exit = True
+        self._thread.join()
+        for one in self._sockets:
+            one.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}): choose another port") from error
+    return listening
