@@ -1,0 +1,81 @@
+"""What the desk says of a call beside the verdict: who called whom, when, through what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cxotel.desk.intake import IMPACT_SCOPE, ROOT_NAMES
+from cxotel.otlp.proto import attributes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cxotel.desk.traces import Kept
+    from cxotel.impact import Verdict
+
+# Attributes of the call, as they stand on the root or on any span in the call's context.
+CALL_FACTS = {
+    "call_id": "cx.call.id",
+    "namespace": "cx.call.namespace",
+    "direction": "cx.call.direction",
+    "medium": "cx.call.medium",
+    "outcome": "cx.call.outcome",
+    "ended_by": "cx.call.ended_by",
+    "queue": "cx.queue.name",
+    "carrier": "cx.carrier.name",
+    "headset": "hw.model",
+    "site": "cx.site",
+    "partner": "cx.partner",
+    "customer": "cx.customer.ref",
+}
+VERDICT_FACTS = ("severity", "lost_seconds", "layer", "owner", "summary", "score", "partial", "felt")
+
+
+def root_of(spans: Iterable[Kept]) -> Any | None:
+    """The call's root span: of several the earliest start, of copies the latest end."""
+    best = None
+    for kept in spans:
+        span = kept.item
+        if span.name not in ROOT_NAMES or kept.scope.name == IMPACT_SCOPE or not span.start_time_unix_nano:
+            continue
+        if attributes_of(span.attributes).get("cx.layer") != "call":
+            continue
+        if best is None or _before(span, best):
+            best = span
+    return best
+
+
+def _before(span: Any, best: Any) -> bool:
+    if span.span_id == best.span_id:
+        return bool(span.end_time_unix_nano >= best.end_time_unix_nano)
+    return bool(span.start_time_unix_nano < best.start_time_unix_nano)
+
+
+def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
+    """The list's row for a call: facts ("" where unknown), times in ns, and the verdict's figures."""
+    root = root_of(spans)
+    facts: dict[str, Any] = {}
+    for kept in spans:
+        attributes = attributes_of(kept.item.attributes)
+        for name, key in CALL_FACTS.items():
+            value = attributes.get(key)
+            if isinstance(value, str) and value:
+                facts.setdefault(name, value)
+    if root is not None:
+        own = attributes_of(root.attributes)
+        facts |= {
+            name: own[key] for name, key in CALL_FACTS.items() if isinstance(own.get(key), str) and own[key]
+        }
+    attributes = verdict.attributes
+    prefix = "cx.impact.charge."
+    return (
+        dict.fromkeys(CALL_FACTS, "")
+        | facts
+        | {
+            "name": root.name if root is not None else "call",
+            "start": verdict.start,
+            "end": max(verdict.start, verdict.end),
+            "charges": {k.removeprefix(prefix): v for k, v in attributes.items() if k.startswith(prefix)},
+            **{name: attributes.get(f"cx.impact.{name}", "") for name in VERDICT_FACTS},
+        }
+    )
