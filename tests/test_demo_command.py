@@ -1,0 +1,124 @@
+"""`cxotel demo`: which calls, what agrees, and what its exit status says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cxotel.demo.command import AGREE, DISAGREE, INCONCLUSIVE, Demo, Row, demo
+from cxotel.demo.impair import Impairment
+from cxotel.demo.playout import Device
+from cxotel.demo.scenario import Scenario, demo_calls
+
+
+def verdict(*layers: str, severity: str = "minor") -> dict[str, Any]:
+    """The attributes of a verdict that the table reads."""
+    return {
+        "cx.impact.layers": list(layers),
+        "cx.impact.severity": severity,
+        "cx.impact.lost_seconds": 5.0 if layers else 0.0,
+        "cx.impact.summary": "Five seconds were lost.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("planted", "attributes", "agrees"),
+    [
+        (("carrier",), verdict("carrier", "agent_network"), True),
+        (("carrier",), verdict("agent_network", "carrier"), False),
+        (("carrier",), verdict(), False),
+        ((), verdict(severity="none"), True),
+        ((), verdict("carrier", severity="minor"), False),
+        (("carrier", "endpoint"), verdict("endpoint", "carrier", "ccaas"), True),
+        (("carrier", "endpoint"), verdict("endpoint", "ccaas", "carrier"), False),
+    ],
+)
+def test_a_verdict_agrees_if_it_blames_what_was_planted(
+    planted: tuple[str, ...], attributes: dict[str, Any], agrees: bool
+) -> None:
+    """The first layer, or the first ones in any order where several were planted; nothing where none was."""
+    assert Row(Scenario("x", "x", planted), verdict=attributes).agrees is agrees
+
+
+def rows(*changes: dict[str, Any]) -> list[Row]:
+    """Rows that agree but for the changes."""
+    return [Row(Scenario("x", "x", ("crm",)), **{"verdict": verdict("crm"), **change}) for change in changes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        (({}, {}), AGREE),
+        (({}, {"verdict": verdict("carrier")}), DISAGREE),
+        (({}, {"late": ["proxy was late"]}), INCONCLUSIVE),
+        (({"late": ["proxy was late"], "verdict": verdict("carrier")},), INCONCLUSIVE),
+        (({"late": ["proxy was late"]}, {"verdict": verdict("carrier")}), DISAGREE),
+        (({"error": "no answer", "verdict": {}},), DISAGREE),
+    ],
+)
+def test_the_exit_status_is_the_worst_that_is_certain(
+    changes: tuple[dict[str, Any], ...], status: int
+) -> None:
+    """A late machine makes its own calls inconclusive and excuses no other."""
+    run = Demo([], 1, object(), None)  # type: ignore[arg-type]
+    run.rows = rows(*changes)
+    assert run.status == status
+
+
+def test_the_table_shows_planted_cause_beside_verdict() -> None:
+    """One row a call."""
+    run = Demo([], 1, None, None)
+    run.rows = rows({})
+    cells = [list(column.cells) for column in run.table().columns]
+    assert cells == [["x"], ["crm"], ["x"], ["waiting"], ["crm"], ["5.0 s"], ["yes"]]
+
+
+def test_an_unknown_call_is_refused_with_the_names_there_are() -> None:
+    """Before any process is started."""
+    result = CliRunner().invoke(demo, ["--calls", "healthy,nothing"])
+    assert result.exit_code == 2
+    assert "no call nothing; there are healthy, carrier-loss" in result.output
+
+
+def test_the_same_seed_plants_the_same() -> None:
+    """And another one other strengths."""
+    assert demo_calls(1) == demo_calls(1)
+    assert demo_calls(1) != demo_calls(2)
+
+
+def test_every_kind_of_call_is_there() -> None:
+    """The faults that the demo promises, by the layers they are planted in."""
+    planted = [call.planted for call in demo_calls(1)]
+    assert planted == [
+        (),
+        ("carrier",),
+        ("agent_network",),
+        ("agent_network",),
+        ("handoff",),
+        ("crm",),
+        ("carrier", "agent_network", "endpoint"),
+        ("carrier",),
+        ("endpoint",),
+    ]
+
+
+def test_calls_are_joined_both_ways_and_speak_two_codecs() -> None:
+    """By headers and by the key; PCMU and Opus."""
+    calls = demo_calls(1)
+    assert {call.join for call in calls} == {"headers", "key"}
+    assert {call.codec for call in calls} == {"PCMU", "opus"}
+
+
+def test_a_scenario_survives_the_wire() -> None:
+    """As plain values and back."""
+    scenario = Scenario(
+        "a",
+        "b",
+        ("carrier",),
+        (Impairment("carrier", "to_agent", loss=0.1),),
+        Device(period=3),
+        blind=("softphone",),
+    )
+    assert Scenario.from_json(scenario.to_json()) == scenario
