@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SOURCES := src tools tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit lowest wheel e2e demo accuracy pictures bench docs serve-docs gen lock clean
+.PHONY: help setup test check unit doctest lowest wheel e2e demo accuracy pictures bench docs serve-docs gen lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ setup: .venv/.ready ## make ./.venv with everything in it
 	@$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
-test: check unit lowest wheel ## all checks and tests (what CI runs)
+test: check unit doctest lowest wheel ## all checks and tests (what CI runs)
 
 check: .venv/.ready ## style, types, generated files
 	$(BIN)/ruff check $(SOURCES)
@@ -35,8 +35,11 @@ unit: .venv/.ready ## the tests, with coverage of lines and branches
 	$(BIN)/coverage erase
 	$(PYTEST) -m "not e2e" --cov --cov-report=term:skip-covered
 
+doctest: .venv/.ready ## every code block of README and docs, run
+	$(PYTEST) -q -p no:randomly README.md docs examples
+
 lowest: $(LOWEST)/.ready ## the tests against the lowest supported run-time dependencies
-	$(LOWEST)/bin/python -m pytest -q -m "not e2e and not media" -W default tests
+	$(LOWEST)/bin/python -m pytest -q -m "not e2e and not media" -W default
 
 # Direct dependencies at their lower bounds; the tools of the tests are not what is tested, so they stay new.
 $(LOWEST)/.ready: .venv/.ready pyproject.toml
@@ -71,7 +74,7 @@ pictures: .venv/.ready ## the desk's pages as PNG, in docs/img
 bench: .venv/.ready ## side-by-side speed, as ratios
 	$(BIN)/python benchmarks/sdk.py
 	$(BIN)/python benchmarks/impact_model.py
-	$(BIN)/python benchmarks/aiortc.py
+	$(BIN)/python benchmarks/softphone.py
 
 docs: .venv/.ready ## the documentation, in site/
 	$(BIN)/mkdocs build --strict --quiet

@@ -1,4 +1,8 @@
-"""Runs every code block of README and docs as a test: Python in one namespace a page, bash in a shell."""
+"""Runs every code block of README and docs as a test: Python in one namespace a page, bash in a shell.
+
+They export to a real desk, as a reader would. Run by `make doctest`, in a process of its own: pages configure
+OpenTelemetry for the whole process, as programs do.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sybil.example import Example
 
 ROOT = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def desk() -> Iterator[None]:
+    """A desk that the pages' programs find by OpenTelemetry's own variable."""
+    from cxotel.desk.app import Desk  # noqa: PLC0415 (other tests need no desk)
+
+    with Desk() as running:
+        os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = running.grpc_endpoint
+        yield
 
 
 def run_shell(example: Example) -> str | None:
@@ -35,4 +52,5 @@ def run_shell(example: Example) -> str | None:
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), CodeBlockParser(language="bash", evaluator=run_shell), SkipParser()],
     patterns=["README.md", "docs/*.md", "examples/*/README.md"],
+    fixtures=["desk"],
 ).pytest()
