@@ -166,7 +166,7 @@ def test_without_a_root_nothing_is_stamped_and_none_invented() -> None:
 
 @given(st.data())
 def test_any_trace_that_could_be_read_can_be_written(data: st.DataObject) -> None:
-    """Garbled fields stay as they came; what is written is JSON without bare NaN and reads as the same spans."""
+    """Garbled fields stay as they came; what is written is JSON without bare NaN and gives the same spans."""
     document = json.loads((ANSWERS / "jaeger_api_v3_traces.json").read_bytes())["result"]
     span = data.draw(st.sampled_from(all_spans(document)))
     field = data.draw(st.sampled_from([*span, "new", "trace_id"]))

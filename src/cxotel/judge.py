@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 import yaml
@@ -20,6 +22,8 @@ from cxotel.otlp import BadDocumentError, Received, documents, spans_of, stamped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from cxotel.otlp.lines import Stream
 
 NAMED = 20  # sentences about bad input that are printed; further ones are counted
 
@@ -75,7 +79,7 @@ class Judging:
     keep: bool
     traces: dict[str, Trace] = field(default_factory=dict)
 
-    def read(self, stream: BinaryIO, source: str, notes: Notes) -> None:
+    def read(self, stream: Stream, source: str, notes: Notes) -> None:
         """Everything in a stream. What cannot be read goes to the notes."""
         for document in documents(stream, lambda line, text: notes.add(source, line, text)):
             line = document.line
@@ -180,7 +184,7 @@ def _parameters(path: str | None) -> Parameters:
 
 
 @contextmanager
-def _streams(files: Sequence[str], notes: Notes) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
+def _streams(files: Sequence[str], notes: Notes) -> Iterator[Iterator[tuple[str, Stream]]]:
     """The files, opened one after the other, with a progress bar on a terminal's standard error."""
     if not sys.stderr.isatty():
         yield ((name, stream) for name in files for stream in _opened(name))
@@ -188,20 +192,37 @@ def _streams(files: Sequence[str], notes: Notes) -> Iterator[Iterator[tuple[str,
     with Progress(console=Console(stderr=True), transient=True) as progress:
         notes.say = lambda text: progress.console.print(text, markup=False, highlight=False)
 
-        def shown() -> Iterator[tuple[str, BinaryIO]]:
+        def shown() -> Iterator[tuple[str, Stream]]:
             for name in files:
                 for stream in _opened(name):
-                    size = os.fstat(stream.fileno()).st_size if name != "-" else None
-                    task = progress.add_task(f"reading {name}", total=size)
-                    yield name, progress.wrap_file(stream, total=size, task_id=task)
+                    size = os.fstat(stream.fileno()).st_size if name != "-" else 0
+                    task = progress.add_task(f"reading {name}", total=size or None)
+                    yield name, _Watched(stream, partial(progress.advance, task))
 
         yield shown()
     notes.say = Notes().say
 
 
-def _opened(name: str) -> Iterator[BinaryIO]:
+class _Watched(io.RawIOBase):
+    """A stream that tells how much of it was read."""
+
+    def __init__(self, stream: io.BufferedIOBase, advance: Callable[[float], None]) -> None:
+        self._stream = stream
+        self._advance = advance
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        self._advance(len(data))
+        return len(data)
+
+
+def _opened(name: str) -> Iterator[io.BufferedReader]:
     if name == "-":
-        yield sys.stdin.buffer
+        yield cast("io.BufferedReader", sys.stdin.buffer)
         return
     with open(name, "rb") as stream:  # noqa: PTH123
         yield stream

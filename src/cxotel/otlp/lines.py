@@ -11,12 +11,14 @@ import json
 import re
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from cxotel.otlp.document import BadDocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+Stream = io.BufferedIOBase | io.RawIOBase
 
 GZIP_MAGIC = b"\x1f\x8b"
 # One document. Tempo refuses traces over 5 MB; a request is 64 MiB at most (Python OTLP exporter's default).
@@ -35,7 +37,7 @@ class Parsed:
     line: int
 
 
-def documents(stream: IO[bytes], problem: Callable[[int, str], None]) -> Iterator[Parsed]:
+def documents(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[Parsed]:
     """The JSON documents of a stream.
 
     Args:
@@ -89,8 +91,8 @@ def parse(data: bytes | str) -> Any:
         raise BadDocumentError(f"not JSON that can be read: {error}") from None
 
 
-def _lines(stream: IO[bytes], problem: Callable[[int, str], None]) -> Iterator[tuple[int, bytes]]:
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream))
+def _lines(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[tuple[int, bytes]]:
+    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
     zipped = buffered.peek(2)[:2] == GZIP_MAGIC
     source: Any = gzip.GzipFile(fileobj=buffered) if zipped else buffered
     number = 0
@@ -110,21 +112,6 @@ def _lines(stream: IO[bytes], problem: Callable[[int, str], None]) -> Iterator[t
             return
         else:
             yield number, line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-
-
-class _Raw(io.RawIOBase):
-    """Any binary stream with `read`, as the raw part of a buffered one."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 BLANKS = re.compile(r"\s*")

@@ -113,7 +113,7 @@ def _conform(node: Any, depth: int = 0) -> Any:
     if isinstance(node, dict):
         out: dict[str, Any] = {}
         for key, value in node.items():
-            name = CAMEL.get(key, key)
+            name = CAMEL.get(key) or key
             # Of a field given by both its names the one that is read stays (`values.first`).
             if out.get(name) is None or (key == name and value is not None):
                 out[name] = _field(name, value, depth)
