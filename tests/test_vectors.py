@@ -41,7 +41,7 @@ def shown(span: Span) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_vector_gives_the_expected_root_attributes(case: Path) -> None:
-    """Every root attribute is as the vector says, to the last rounded digit, summary and evidence included."""
+    """Every root attribute is as the vector says, to the last digit, summary and evidence included."""
     assert json.loads((case / "expected.json").read_bytes()) == judged(case).attributes
 
 
