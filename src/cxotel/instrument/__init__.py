@@ -1,1 +1,1 @@
-"""Instrumentations: what other libraries do becomes part of a call's trace without a line in the host's code."""
+"""Instrumentations: what other libraries do becomes part of a call, without a line in the host's code."""

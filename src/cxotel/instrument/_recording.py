@@ -16,10 +16,11 @@ from cxotel import propagation
 from cxotel._semconv import CxActivity, CxCallDirection, CxCallEndedBy, CxCallOutcome, CxMediaRole
 from cxotel.call import join_call, start_call
 from cxotel.media.aiortc_stats import AiortcReader, PlayMeter
-from cxotel.media.roles import ROLES
 from cxotel.media.windows import Hints
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cxotel.activity import Activity
     from cxotel.call import Call
     from cxotel.media_session import MediaSession
@@ -43,27 +44,24 @@ class CallRecording:
     """One connection as the media of a call.
 
     The call is the one given; else the one that `call_key` names; else the one in whose context the
-    connection was made; else one of its own, which ends with it.
-
-    Raises:
-        ValueError: `role` is none of `cxotel.media.roles.ROLES`.
+    connection was made; else one of its own, which ends with it. `role` is one of `cxotel.media.roles.ROLES`.
     """
 
     def __init__(
         self,
         *,
-        role: str | None = None,
+        role: str = CxMediaRole.SOFTPHONE,
         call: Call | None = None,
         call_key: str | None = None,
         namespace: str | None = None,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        self._role = role or os.environ.get("CXOTEL_ROLE") or CxMediaRole.SOFTPHONE
-        if self._role not in ROLES:
-            raise ValueError(f"role {self._role!r}: give one of {', '.join(ROLES)} (role=, or CXOTEL_ROLE)")
+        self._role = role
         self._call = call
         self._given = call is not None
         self._call_key = call_key or os.environ.get("CXOTEL_CALL_KEY") or None
         self._namespace = namespace
+        self._prepare = prepare  # called before anything is recorded
         self._made_in = otel_context.get_current()
         self._connect: Activity | None = None
         self._media: MediaSession | None = None
@@ -76,6 +74,7 @@ class CallRecording:
     def start(self, *, offerer: bool, at: int) -> None:
         """Join the call, or begin one: outbound where this side made the offer."""
         self._negotiated = at
+        self._prepare()
         token = otel_context.attach(self._made_in)
         try:
             self._call = self._call or self._join(offerer=offerer, at=at)

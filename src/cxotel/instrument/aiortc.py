@@ -11,6 +11,7 @@ other side made the offer.
 
 from __future__ import annotations
 
+import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,9 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled, unwr
 from wrapt import wrap_function_wrapper
 
 from cxotel import _guard, _runtime
+from cxotel._semconv import CxMediaRole
 from cxotel.config import configure
+from cxotel.media.roles import ROLES
 
 from ._peer import Peer
 from ._recording import CallRecording
@@ -46,15 +49,41 @@ def instrument_peer_connection(
 ) -> Callable[[], None]:
     """Follow one connection from now to its end; returns what stops following it before that.
 
-    `role` is one of `cxotel.media.roles`: softphone, platform_agent, platform_customer, voice_ai, customer
-    (default: `CXOTEL_ROLE`, else softphone). The connection becomes part of `call` if one is given, which
-    does not end with it; else of the call that `call_key` (default: `CXOTEL_CALL_KEY`) names; else of the call in
-    whose context it is made; else it is a call of its own. A connection that is followed already is followed
-    anew with what is given here.
+    Args:
+        pc: the connection; one that is followed already is followed anew with what is given here.
+        role: softphone, platform_agent, platform_customer, voice_ai or customer; by default `CXOTEL_ROLE`,
+            else softphone.
+        call: the call it is part of, which does not end with it. Without: the call that `call_key` names,
+            else the call in whose context this is called, else a call of its own.
+        call_key: default `CXOTEL_CALL_KEY`.
+        namespace: default `CXOTEL_NAMESPACE`.
 
-    Raises ValueError for an unknown role: that is for the programmer to see at once, before any call.
+    Raises:
+        ValueError: no such role; that is for the programmer to see before any call.
     """
-    recording = CallRecording(role=role, call=call, call_key=call_key, namespace=namespace)
+    known = _role(role)
+    if known is None:
+        return _nothing
+    return _follow(pc, CallRecording(role=known, call=call, call_key=call_key, namespace=namespace))
+
+
+def _role(given: str | None) -> str | None:
+    """The role given, else that of the environment; None (counted) where the operator mistyped that."""
+    named = given or os.environ.get("CXOTEL_ROLE") or CxMediaRole.SOFTPHONE
+    if named in ROLES:
+        return named
+    choice = f"give one of {', '.join(ROLES)}"
+    if given is not None:
+        raise ValueError(f"role {given!r}: {choice}")
+    _guard.count(_guard.BAD_VALUE, hint=f"CXOTEL_ROLE {named!r:.40}: {choice}; connections are not followed")
+    return None
+
+
+def _nothing() -> None:
+    """Stop following a connection that is not followed."""
+
+
+def _follow(pc: aiortc.RTCPeerConnection, recording: CallRecording) -> Callable[[], None]:
     _stop_following(pc)
     peer = Peer(pc, recording)
     _followed[pc] = weakref.ref(peer)
@@ -72,7 +101,9 @@ class AiortcInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """Follows every `aiortc.RTCPeerConnection` that is made from now on.
 
     `instrument()` takes `tracer_provider` and `logger_provider` (default: OpenTelemetry's global ones, as the
-    host set them up) and what `instrument_peer_connection` takes: `role`, `call_key`, `namespace`.
+    host set them up), and `role`, `call_key` and `namespace` as `instrument_peer_connection` does. Where
+    nobody has set up OpenTelemetry when the first call begins, `cxotel.configure()` does, as OTEL_* variables
+    say.
     """
 
     _ready = False
@@ -83,30 +114,37 @@ class AiortcInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return ("aiortc >= 1.10, < 2",)
 
     def _instrument(
-        self, *, tracer_provider: Any = None, logger_provider: Any = None, **settings: Any
+        self,
+        *,
+        tracer_provider: Any = None,
+        logger_provider: Any = None,
+        role: str | None = None,
+        call_key: str | None = None,
+        namespace: str | None = None,
+        **_: Any,
     ) -> None:
-        CallRecording(**settings)  # a wrong role is told here, not in a call
-        state = _runtime.state
-        self._providers_before = (state.tracer_provider, state.logger_provider)
-        self._prepare(tracer_provider, logger_provider)
+        _role(role)  # a wrong one is told here, not in a call
+        self._providers_before = (_runtime.state.tracer_provider, _runtime.state.logger_provider)
+        if tracer_provider is not None or logger_provider is not None or _host_has_provider():
+            self._configure(tracer_provider, logger_provider)
 
         def made(wrapped: Any, pc: Any, args: Any, kwargs: Any) -> None:
             wrapped(*args, **kwargs)
             with _guard.swallow("aiortc connection"):
-                if is_instrumentation_enabled() and pc not in _followed:
-                    self._prepare(None, None)
-                    instrument_peer_connection(pc, **settings)
+                known = _role(role)
+                if known is not None and is_instrumentation_enabled() and pc not in _followed:
+                    recording = CallRecording(
+                        role=known, call_key=call_key, namespace=namespace, prepare=self._configure
+                    )
+                    _follow(pc, recording)
 
         wrap_function_wrapper(aiortc, "RTCPeerConnection.__init__", made)
 
-    def _prepare(self, tracer_provider: Any, logger_provider: Any) -> None:
-        """Use the host's provider as soon as there is one; one made here would forestall the host's."""
-        if self._ready or (
-            tracer_provider is None and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-        ):
-            return
-        configure(tracer_provider=tracer_provider, logger_provider=logger_provider)
-        self._ready = True
+    def _configure(self, tracer_provider: Any = None, logger_provider: Any = None) -> None:
+        """Use the host's provider, or make one: not before a call begins, so as not to forestall the host."""
+        if not self._ready:
+            configure(tracer_provider=tracer_provider, logger_provider=logger_provider)
+            self._ready = True
 
     def _uninstrument(self, **_: Any) -> None:
         unwrap(aiortc.RTCPeerConnection, "__init__")
@@ -115,3 +153,7 @@ class AiortcInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         _runtime.state.tracer_provider, _runtime.state.logger_provider = self._providers_before
         _runtime.forget_tracer()
         self._ready = False
+
+
+def _host_has_provider() -> bool:
+    return not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
