@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cxotel import _semconv
+import cxotel
+from cxotel import _semconv, testing
+from cxotel.activity import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -102,3 +105,85 @@ def test_a_broken_rule_is_named(tmp_path: Path, text: str, message: str) -> None
     """Each rule that a file breaks is refused with a message that names it."""
     with pytest.raises(registry_module.RegistryError, match=message):
         load_text(tmp_path, text)
+
+
+# What may stand in code as a whole string and is no attribute: events, metrics, span types and templates.
+LITERAL = re.compile(r"""["']((?:cx|sip)\.[a-z0-9_]+(?:\.[a-z0-9_]+)*)["']""")
+
+
+def test_no_code_names_an_attribute_that_is_not_in_the_registry() -> None:
+    """Every string of the package that looks like a name of ours is one."""
+    registry = registry_module.load()
+    others = {item["name"] for item in (*registry.events, *registry.metrics)}
+    known = _semconv.NAMES | set(_semconv.TEMPLATES) | others
+    unknown = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / "src" / "cxotel").rglob("*.py"))
+        for name in LITERAL.findall(path.read_text(encoding="utf-8"))
+        if name not in known and not any(name.startswith(f"{one}.") for one in _semconv.TEMPLATES)
+    }
+
+    assert set() == unknown
+
+
+def test_what_the_sdk_emits_is_in_the_registry_and_of_its_type() -> None:
+    """A call with everything in it, captured: names, types and members of enums."""
+    with testing.capture() as captured:
+        everything()
+
+    registry = registry_module.load()
+    wrong = []
+    seen: set[str] = set()
+    for span in captured.spans:
+        for key, value in span.attributes.items():
+            if key in registry.reused or key.rpartition(".")[0] in _semconv.TEMPLATES:
+                continue
+            seen.add(key)
+            attribute = registry.attributes[key]
+            allowed = [member[1] for member in attribute.members]
+            good = (
+                value in allowed
+                if attribute.type == "enum"
+                else isinstance(value, PYTHON_TYPES[attribute.type])
+            )
+            wrong += [] if good else [(span.name, key, value)]
+        assert span.name in SPAN_NAMES
+    assert [] == wrong
+    assert 35 <= len(seen)
+    for record in captured.logs:
+        assert {*record.attributes} <= _semconv.NAMES
+
+
+PYTHON_TYPES = {"string": str, "boolean": bool, "double": float, "int": int, "string[]": tuple}
+SPAN_NAMES = {
+    name.strip().removeprefix("or ")
+    for span in registry_module.load().spans
+    for name in span["name"]["note"].split(",")
+}
+
+
+def everything() -> None:
+    """One call that uses all of the SDK."""
+    call = cxotel.start_call(
+        "c-1", medium="phone", queue="q", site="s", partner="p", customer="+1", aliases=["b"]
+    )
+    for layer in ("carrier", "ccaas", "agent_network", "endpoint", "voice_ai"):
+        leg = call.start_leg(layer, owner="Acme", scope="hop")
+        leg.add_window(0, to_agent=cxotel.Figures(50, 30), to_customer=cxotel.Figures(0, 30))
+        leg.set_codec("G729", ie_to_agent=10, ie_to_customer=10)
+        leg.stop()
+    for activity in KINDS:
+        if activity not in ("converse", "handoff", "lookup", "respond"):
+            waited = call.start_activity(activity)
+            waited.waited(3)
+            waited.fail("no_agent")
+    handoff = call.start_handoff("voice_ai", "agent", expected=["intent"])
+    handoff.deliver(["intent"])
+    handoff.stop()
+    lookup = call.start_lookup("billing", "find_customer", waiting=True)
+    lookup.found(True)
+    lookup.stop()
+    call.start_response().stop()
+    call.start_media("customer").stop()
+    call.set(cxotel.pii(phone="+1"))
+    call.stop(outcome="completed", ended_by="customer")

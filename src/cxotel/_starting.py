@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
+    from cxotel.stamping import Stamp
+
 _H = TypeVar("_H", bound=Handle)
 
 
@@ -30,7 +32,7 @@ class Starter(Handle):
 
     is_owner: bool
     join_method: str
-    _stamp: dict[str, AttributeValue]
+    _stamp: Stamp
     _links: tuple[trace.Link, ...]
     _aliases: tuple[str, ...]
     _children: dict[int, Handle]
@@ -198,7 +200,7 @@ class Starter(Handle):
     ) -> dict[str, AttributeValue]:
         # What the model reads stands last: a limit on attributes per span drops the first ones.
         attributes = _values.attributes(extra) if extra else {}
-        attributes.update(self._stamp)
+        attributes.update(self._stamp.attributes)
         attributes.update(own)
         if self._aliases and not self.is_owner:
             attributes[names.CX_CALL_ALIAS] = list(self._aliases)

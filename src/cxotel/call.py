@@ -13,7 +13,7 @@ from cxotel._starting import Starter
 from cxotel.customer import customer_ref
 from cxotel.ids import planned
 from cxotel.joining import Joined, join, usable_keys
-from cxotel.stamping import with_stamp
+from cxotel.stamping import Stamp, with_stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, MutableMapping
@@ -48,13 +48,13 @@ class Call(Starter):
         self.namespace = namespace
         self.is_owner = owner
         self.join_method = joined.method
-        self._stamp = stamp
+        self._stamp = Stamp(stamp)
         self._links = joined.links
         self._aliases = joined.aliases
         self._children = {}
         self._facts: dict[str, AttributeValue] = {}
         parent = trace.NonRecordingSpan(joined.parent)
-        base = with_stamp(stamp)
+        base = with_stamp(self._stamp)
         super().__init__(parent, trace.set_span_in_context(parent, base), _clock.now())
 
     def inject(self, carrier: MutableMapping[str, str], *, form: str = "mapping") -> None:
@@ -134,7 +134,7 @@ class Call(Starter):
         self._started = _values.time_ns(start_time, "start_time") or _clock.now()
         attributes: dict[str, AttributeValue] = {
             **_values.attributes(extra),
-            **self._stamp,
+            **self._stamp.attributes,
             **self._facts,
             names.CX_JOIN_METHOD: self.join_method,
             names.CX_LAYER: CxLayer.CALL,
@@ -153,9 +153,8 @@ class Call(Starter):
                 start_time=self._started,
                 links=self._take_links(),
             )
-        if (
-            span.get_span_context().span_id != joined.root.span_id
-        ):  # no SDK: nothing is recorded, the context holds
+        if span.get_span_context().span_id != joined.root.span_id:
+            # No SDK: nothing is recorded, but the context goes on.
             span = trace.NonRecordingSpan(self._root_context(joined))
         self._span = span
         self._context = trace.set_span_in_context(span, base)
@@ -173,12 +172,14 @@ class Call(Starter):
         )
 
     def _announce(self) -> None:
-        attributes = {**self._stamp, **self._facts, names.CX_LAYER: CxLayer.CALL}
+        attributes = {**self._said(), names.CX_LAYER: CxLayer.CALL}
         span = _runtime.start_span("call started", attributes, self._context, start_time=self._started)
         _runtime.end_span(span, self._started)
-        _runtime.emit(
-            names.EVENT_CX_CALL_STARTED, {**self._stamp, **self._facts}, self._context, self._started
-        )
+        _runtime.emit(names.EVENT_CX_CALL_STARTED, self._said(), self._context, self._started)
+
+    def _said(self) -> dict[str, AttributeValue]:
+        """What is known of the call so far."""
+        return {**self._stamp.attributes, **self._facts}
 
     def _before_end(self, error: BaseException | str | None, at: int) -> None:
         super()._before_end(error, at)
@@ -188,7 +189,7 @@ class Call(Starter):
     def _end(self, at: int) -> None:
         if self.is_owner:
             super()._end(at)
-            _runtime.emit(names.EVENT_CX_CALL_ENDED, {**self._stamp, **self._facts}, self._context, at)
+            _runtime.emit(names.EVENT_CX_CALL_ENDED, self._said(), self._context, at)
 
 
 def start_call(

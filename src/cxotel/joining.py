@@ -53,6 +53,8 @@ class Joined:
 
 def usable_keys(keys: Any) -> tuple[str, ...]:
     """Those keys that ids can be computed from, each once; the others are counted."""
+    if keys is None:
+        return ()
     if isinstance(keys, str):
         keys = (keys,)
     if not isinstance(keys, list | tuple | set | frozenset):

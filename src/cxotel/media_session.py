@@ -86,7 +86,7 @@ class MediaSession:
         `cxotel.media.codecs`, if the standard has one for it.
         """
         with _guard.swallow("media codec"):
-            known = codecs.narrowband_ie(codec) if ie is None and isinstance(codec, str) else ie
+            known = codecs.narrowband_ie(codec) if ie is None else ie
             self.device.set_codec(codec, **{f"ie_{ROLES[self.role].receives}": known})
             if self.device is not self.network:
                 self.network.set_codec(codec)

@@ -74,7 +74,7 @@ def inject(
     raises; an invalid context writes nothing.
     """
     with _guard.swallow("propagation inject"):
-        names = CARRIERS.get(form)
+        names = CARRIERS.get(form) if isinstance(form, str) else None
         if names is None:
             _guard.count(_guard.BAD_CARRIER, hint=f"form {form!r:.40} is none of {', '.join(CARRIERS)}")
             return

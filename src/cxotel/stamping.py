@@ -19,12 +19,25 @@ else:
 _KEY = otel_context.create_key("cxotel-call")
 
 
-def with_stamp(stamp: dict[str, AttributeValue], base: Context | None = None) -> Context:
+class Stamp:
+    """Attributes of a call. They are replaced as a whole: another thread may be reading the old ones."""
+
+    __slots__ = ("attributes",)
+
+    def __init__(self, attributes: dict[str, AttributeValue]) -> None:
+        self.attributes = attributes
+
+    def update(self, more: dict[str, AttributeValue]) -> None:
+        """Spans started from now on carry these too."""
+        self.attributes = {**self.attributes, **more}
+
+
+def with_stamp(stamp: Stamp, base: Context | None = None) -> Context:
     """The context in which spans carry those attributes."""
     return otel_context.set_value(_KEY, stamp, base)
 
 
-def stamp_of(context: Context | None = None) -> dict[str, AttributeValue] | None:
+def stamp_of(context: Context | None = None) -> Stamp | None:
     """Attributes of the call that the context (default: the current one) is in."""
     return otel_context.get_value(_KEY, context)  # type: ignore[return-value]
 
@@ -42,8 +55,8 @@ class CallContextProcessor(_Processor):
             stamp = stamp_of(parent_context) if parent_context is not None else None
             if stamp is None:
                 stamp = stamp_of()
-            if stamp and span.instrumentation_scope.name != SCOPE:
-                span.set_attributes(stamp)
+            if stamp is not None and span.instrumentation_scope.name != SCOPE:
+                span.set_attributes(stamp.attributes)
 
     def _on_ending(self, span: Any) -> None:
         """Nothing to do."""
