@@ -361,7 +361,7 @@ What is compared, and what not:
 - Delay is planted in both directions alike: a round trip does not say which of the two took how long.
 - Faults of the softphone are audio that came and was thrown away by its sound device, in exact numbers by
   the device's own record; faults of its microphone are not measured by anybody.
-- A call during which this machine sent or forwarded more than 1 % of the packets of a stream over 40 ms late
+- A call during which this machine sent or forwarded more than 3 % of the packets of a stream over 40 ms late
   proves nothing, and is placed again in the next run.
 """
 

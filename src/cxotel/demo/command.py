@@ -131,12 +131,17 @@ class Demo:
 
     def _changed(self, row: Row, state: str) -> None:
         row.state = state
-        if self._show is not None:
-            self._show.update(self.table())
-            if not self._show.console.is_terminal:
-                self._show.console.print(
-                    f"{time.monotonic() - self._began:5.0f} s  {row.scenario.name}: {_said(row)}"
-                )
+        if self._show is None:
+            return
+        if self._show.console.is_terminal:
+            self._show.update(self.table(), refresh=True)
+        seconds = time.monotonic() - self._began
+        self._show.console.print(
+            f"{seconds:4.0f} s  {row.scenario.name}: {_said(row)}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def table(self) -> Table:
         """Planted cause beside verdict."""

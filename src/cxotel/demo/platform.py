@@ -74,9 +74,9 @@ class PlatformCall:
         self._ended_by, self._reason = by, reason
         self._ended.set()
 
-    def _from_customer(self, item: Any) -> None:
+    def _from_customer(self, payload: bytes) -> None:
         if self._relay_to is not None:
-            self._relay_to.relay(item)
+            self._relay_to.relay(payload)
 
     async def run(self) -> None:
         """The whole call; whatever breaks ends it as failed."""

@@ -66,9 +66,7 @@ class PlayoutBuffer:
     when they are due. A missing packet leaves a gap in the presentation times and delays nothing.
     """
 
-    def __init__(
-        self, receiver: Any, device: Device, on_payload: Callable[[bytes | Any], None] | None
-    ) -> None:
+    def __init__(self, receiver: Any, device: Device, on_payload: Callable[[bytes], None] | None) -> None:
         self.thrown: list[tuple[int, bool]] = []
         """Per packet that reached the device: Unix time in ns, and whether the device threw it away."""
         self._receiver = receiver
@@ -123,7 +121,7 @@ class PlayoutBuffer:
         for frame in self._decoder.decode(JitterFrame(data, stamp)):
             self._receiver.track._queue.put_nowait(frame)  # noqa: SLF001
             if self._on_payload is not None:
-                self._on_payload(data if self._rate == 8000 else frame)
+                self._on_payload(data)
 
     def device_delay_ms(self) -> float:
         """How long the device held what was due, on average since the last time asked, ms."""
@@ -141,11 +139,11 @@ class PlayoutBuffer:
 
 
 def install(
-    receiver: Any, *, device: Device | None = None, on_payload: Callable[[bytes | Any], None] | None = None
+    receiver: Any, *, device: Device | None = None, on_payload: Callable[[bytes], None] | None = None
 ) -> PlayoutBuffer:
     """Put a PlayoutBuffer into an aiortc receiver, before its first packet.
 
-    `on_payload` is called with each payload as it is played (PCMU), or the decoded frame (other codecs).
+    `on_payload` is called with each payload as it is played.
 
     Raises:
         UnknownAiortcError: this version of aiortc is built differently.

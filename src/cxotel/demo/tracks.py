@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 from aiortc import MediaStreamTrack
+from aiortc.codecs.opus import OpusEncoder
 from aiortc.mediastreams import MediaStreamError
 
 from cxotel.demo.speech import SILENCE, frames
@@ -28,6 +29,9 @@ def _linear(byte: int) -> int:
 LOUDNESS = [abs(_linear(byte)) for byte in range(256)]
 """Magnitude of the sample of each mu-law byte, 0..32124."""
 
+_OPUS_SILENCE = b"\xf8\xff\xfe"
+"""20 ms of silence (RFC 6716, 3.1: CELT, full band, mono), for while the encoder fills its first frame."""
+
 # Opus runs at 48 kHz stereo: each sample six times, for both channels.
 _UPSAMPLED = [_linear(byte).to_bytes(2, "little", signed=True) * 12 for byte in range(256)]
 
@@ -35,7 +39,8 @@ _UPSAMPLED = [_linear(byte).to_bytes(2, "little", signed=True) * 12 for byte in 
 class PacedTrack(MediaStreamTrack):
     """Sends one packet each 20 ms by its own clock and notes how late it was.
 
-    For PCMU the payload goes out as it is (a packet needs no encoder); for Opus a frame goes to the encoder.
+    Packets leave here encoded: aiortc would encode a frame in another thread, and on a busy machine waiting
+    for one another costs more time than the encoding.
     """
 
     kind = "audio"
@@ -44,27 +49,27 @@ class PacedTrack(MediaStreamTrack):
         super().__init__()
         self.late_ms: list[float] = []
         """Per packet how much after its time it went out."""
-        self._opus = codec == "opus"
-        self._speaking: deque[bytes | av.AudioFrame] = deque()
-        self._relaying: deque[bytes | av.AudioFrame] = deque(maxlen=_BACKLOG)
+        self._opus = OpusEncoder() if codec == "opus" else None
+        self._saying: deque[bytes] = deque()
+        self._relaying: deque[bytes] = deque(maxlen=_BACKLOG)
         self._start: float | None = None
         self._count = 0
 
     def say(self, name: str) -> float:
         """Queue one sentence; returns its length in seconds."""
         payloads = frames(name)
-        self._speaking.extend(payloads)
+        self._saying.extend(payloads)
         return len(payloads) * PACKET_SECONDS
 
     def hush(self) -> None:
         """Forget what is still to be said."""
-        self._speaking.clear()
+        self._saying.clear()
 
-    def relay(self, item: bytes | av.AudioFrame) -> None:
-        """Queue 20 ms of somebody else's audio, as a PlayoutBuffer hands it out."""
-        self._relaying.append(item)
+    def relay(self, payload: bytes) -> None:
+        """Queue 20 ms of somebody else's audio, in this track's codec, as a PlayoutBuffer hands it out."""
+        self._relaying.append(payload)
 
-    async def recv(self) -> Any:
+    async def recv(self) -> av.Packet[Any]:
         """The next 20 ms, when it is due.
 
         Raises:
@@ -72,38 +77,33 @@ class PacedTrack(MediaStreamTrack):
         """
         if self.readyState != "live":
             raise MediaStreamError
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
         if self._start is None:
-            self._start = now
+            self._start = loop.time()
         due = self._start + self._count * PACKET_SECONDS
-        if due > now:
-            await asyncio.sleep(due - now)
-        self.late_ms.append(max(0.0, (asyncio.get_running_loop().time() - due) * 1000))
-        item: bytes | av.AudioFrame = SILENCE
-        if self._speaking:
-            item = self._speaking.popleft()
-        elif self._relaying:
-            item = self._relaying.popleft()
-        self._count += 1
-        return self._frame(item) if self._opus else self._packet(item)
-
-    def _packet(self, item: bytes | av.AudioFrame) -> av.Packet[Any]:
-        if not isinstance(item, bytes):
-            raise TypeError("a PCMU leg relays payloads, not frames: both legs of a call need one codec")
-        packet = av.Packet(item)
-        packet.pts = (self._count - 1) * 160
+        if due > loop.time():
+            await asyncio.sleep(due - loop.time())
+        self.late_ms.append(max(0.0, (loop.time() - due) * 1000))
+        packet = av.Packet(self._payload())
+        packet.pts = self._count * 160
         packet.time_base = fractions.Fraction(1, 8000)
+        self._count += 1
         return packet
 
-    def _frame(self, item: bytes | av.AudioFrame) -> av.AudioFrame:
-        if isinstance(item, bytes):
-            samples = b"".join([_UPSAMPLED[byte] for byte in item])
-            item = av.AudioFrame(format="s16", layout="stereo", samples=960)
-            item.planes[0].update(samples)
-            item.sample_rate = 48000
-        item.pts = (self._count - 1) * 960
-        item.time_base = fractions.Fraction(1, 48000)
-        return item
+    def _payload(self) -> bytes:
+        if not self._saying and self._relaying:
+            return self._relaying.popleft()
+        samples = self._saying.popleft() if self._saying else SILENCE
+        return samples if self._opus is None else self._encoded(samples)
+
+    def _encoded(self, samples: bytes) -> bytes:
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=960)
+        frame.planes[0].update(b"".join([_UPSAMPLED[byte] for byte in samples]))
+        frame.sample_rate = 48000
+        frame.pts = self._count * 960
+        frame.time_base = fractions.Fraction(1, 48000)
+        payloads, _ = self._opus.encode(frame) if self._opus is not None else ([], 0)
+        return payloads[0] if payloads else _OPUS_SILENCE
 
 
 class Ear:
