@@ -47,9 +47,13 @@ generation = 0
 
 
 def count(reason: str, number: int = 1, *, hint: str = "") -> None:
-    """Count what was dropped; `hint` names field and fix and is logged the first time it is given."""
+    """Count what was dropped; `hint` names field and fix and is logged the first time it is given.
+
+    A `number` of 0 only logs.
+    """
     with _lock:
-        _counts[reason] = _counts.get(reason, 0) + number
+        if number:
+            _counts[reason] = _counts.get(reason, 0) + number
         tell = bool(hint) and hint not in _told and len(_told) < _MOST_TOLD
         if tell:
             _told.add(hint)
