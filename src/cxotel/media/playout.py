@@ -19,7 +19,7 @@ SPIKE_SECONDS = 0.1
 SPIKE_OVER_SECONDS = 63 / 8000
 """A spike is over when its slope is below this (63 units of 8 kHz in the paper)."""
 LEAST_SECONDS = 0.02
-"""Least delay behind the mean: one packet of 20 ms (RFC 3551), the lowest level of common buffers."""
+"""Least wait behind the mean: one packet of 20 ms (RFC 3551), the lowest level of common buffers."""
 MOST_SECONDS = 0.4
 """Most delay behind the mean: beyond 400 ms one way no conversation is planned (G.114)."""
 DRIFT = 50e-6
@@ -64,7 +64,7 @@ class ReferencePlayout:
 
         Returns:
             Whether it came too late to be played, and how long after the fastest packet so far the buffer
-            plays, in seconds: the delay that the jitter of this path needs.
+            plays, in seconds. Without jitter that is `LEAST_SECONDS`: the path needs what goes beyond.
         """
         transit = arrival - timestamp / self._rate
         floor = self._floor.add(transit, arrival)

@@ -1,0 +1,243 @@
+"""The core of every reader of polled statistics: samples in, windows out.
+
+Packets that never came, and what jitter explains, are the network's; audio that came and was not played, and
+buffering beyond what jitter explains, are the device's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from cxotel.media.delay import OneWay
+from cxotel.media.flow import Counts, Flow
+from cxotel.media.rtp import JITTER_LIMIT_SECONDS
+from cxotel.media.sample import Sample, SenderReport, Stream, difference
+from cxotel.media.windows import ABSENT, INACTIVE, RESET, UNPOLLED, Hints, Part, Window, Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+BUFFER_PER_JITTER = 3.0
+"""Buffering that jitter J explains, in multiples of J: the reference buffer waits four mean deviations, and
+a mean deviation is 0.71 (normal) to 0.75 (uniform) of J, the mean difference of neighbours."""
+PACKET_SECONDS = 0.02
+"""A packet's length: what every buffer holds anyway, and the least jitter that can make a packet late."""
+_MAX_POLL_WINDOWS = 3.0  # polls further apart say nothing of a single window
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is known of playing in an interval, seconds: audio not played, and the device's own delay."""
+
+    unplayed: float | None = None
+    at_once: bool = True
+    device_delay: float | None = None
+    buffer: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Differences of an interval, over the sources that flowed."""
+
+    received: float
+    lost: float
+    samples: float | None
+    concealed: float | None
+    silent: float | None
+    discarded: float | None
+    buffer: float | None
+    buffer_least: float | None
+    jitter: float | None
+
+
+class StatsReader:
+    """Turns samples into windows; the readers of one kind of statistics are built on it."""
+
+    def __init__(self, window: float, start: float | None, *, exact: bool) -> None:
+        """See `Flow` for `exact`.
+
+        Raises:
+            ValueError: `window` is not a finite number above 0.
+        """
+        if not (isfinite(window) and window > 0.0):
+            raise ValueError(f"window of {window} s: must be above 0")
+        self._length = window
+        self._start = start
+        self._exact = exact
+        self._windows: Windows | None = None
+        self._flow: Flow | None = None
+        self._delay = OneWay()
+        self._last_at = 0.0
+        self._last = Sample()
+        self._streams: dict[Hashable, Stream] = {}
+        self._flowing: Hashable = None
+        self._report: SenderReport | None = None
+        self._told_at: float | None = None
+        self._told: tuple[Hashable, float | None, float | None] = (None, None, None)
+        self._jitter: tuple[float, float] = (0.0, 0.0)
+
+    def _take(self, sample: Sample, at: float, hints: Hints) -> list[Window]:
+        if not isfinite(at):
+            return []
+        if self._windows is None or self._flow is None:
+            self._windows = Windows(self._length, at if self._start is None else self._start)
+            self._flow = Flow(self._windows, exact=self._exact)
+            self._last_at = at
+            self._measure(sample, at, at, hints)
+            return []
+        if at <= self._last_at:
+            return []
+        begin, self._last_at = self._last_at, at
+        self._measure(sample, begin, at, hints)
+        return self._windows.close(at)
+
+    def _end(self, at: float) -> list[Window]:
+        if self._windows is None:
+            return []
+        return self._windows.finish(max(self._last_at, at if isfinite(at) else self._last_at))
+
+    def _measure(self, sample: Sample, begin: float, end: float, hints: Hints) -> None:
+        """One interval; an empty one (the first sample) only remembers where the counts stand."""
+        windows, flow = self._windows, self._flow
+        if windows is None or flow is None:
+            return
+        unpolled = end - begin > _MAX_POLL_WINDOWS * self._length
+        came, flags = self._came(sample)
+        self._delays(sample, end)
+        connected = sample.connected if hints.connected is None else hints.connected
+        dtx = bool(sample.dtx if hints.dtx is None else hints.dtx)
+        heard = self._heard(sample, came, dtx=dtx) if came else Heard()
+        if unpolled:
+            flow.pause()
+            windows.add(begin, end, Part(flags=(UNPOLLED,)))
+        elif end > begin:
+            self._remote(sample, begin, end)
+            if connected is False or not hints.receiving:
+                flow.pause()
+                windows.add(begin, end, Part(flags=(INACTIVE,)))
+            elif came is not None:
+                self._count(came, heard, begin, end, dtx=dtx)
+            elif connected and not sample.streams:
+                flow.step(begin, end, Counts(0.0, 0.0, dtx=dtx))
+                flags = (*flags, ABSENT)
+            windows.add(begin, end, self._delay_part(came, heard, flags))
+        self._told_remote(sample, end)
+        self._streams = {stream.key: stream for stream in sample.streams} or self._streams
+        self._last = sample
+
+    def _came(self, sample: Sample) -> tuple[Received | None, tuple[str, ...]]:
+        """What came since the sample before, over the sources that flow (if none does, the last that did)."""
+        steps: list[tuple[Stream, Stream]] = []
+        reset = False
+        for new in sample.streams:
+            old = self._streams.get(new.key)
+            if old is None or new.received < old.received:
+                reset = reset or bool(self._streams)
+            else:
+                steps.append((new, old))
+        flowing = [step for step in steps if step[0].received > step[1].received]
+        if flowing:
+            self._flowing = flowing[-1][0].key
+        else:
+            flowing = [step for step in steps if step[0].key == self._flowing] or steps[:1]
+        flags = (RESET,) if reset else ()
+        return (self._sum(flowing) if flowing and not reset else None), flags
+
+    def _sum(self, steps: list[tuple[Stream, Stream]]) -> Received:
+        def total(name: str) -> float | None:
+            parts = [difference(getattr(new, name), getattr(old, name)) for new, old in steps]
+            known = [part for part in parts if part is not None]
+            return sum(known) if known and len(known) == len(parts) else None
+
+        def mean_wait(name: str) -> float | None:
+            seconds, samples = total(name), total("emitted")
+            return seconds / samples if seconds is not None and samples else None
+
+        jitters = [new.jitter for new, _ in steps if new.jitter is not None]
+        return Received(
+            sum(new.received - old.received for new, old in steps),
+            sum(new.lost - old.lost for new, old in steps),
+            total("samples"),
+            total("concealed"),
+            total("silent"),
+            total("discarded"),
+            mean_wait("buffered"),
+            mean_wait("buffered_least"),
+            max((j for j in jitters if 0.0 <= j <= JITTER_LIMIT_SECONDS), default=None),
+        )
+
+    def _heard(self, sample: Sample, came: Received, *, dtx: bool) -> Heard:  # noqa: ARG002
+        """What the statistics know of playing; readers whose source has more to say override it."""
+        return Heard()
+
+    def _count(self, came: Received, heard: Heard, begin: float, end: float, *, dtx: bool) -> None:
+        explained = self._explained_by_jitter(came, heard)
+        if self._flow is not None:
+            counts = Counts(came.received, came.lost, heard.unplayed, heard.at_once, dtx, explained)
+            self._flow.step(begin, end, counts)
+
+    def _explained_by_jitter(self, came: Received, heard: Heard) -> bool:
+        """Whether audio that came and was not played is no wonder: the jitter fills the buffer."""
+        before, now = self._jitter
+        self._jitter = (now, came.jitter or 0.0)
+        needed = BUFFER_PER_JITTER * max(before, *self._jitter)
+        return needed >= max(PACKET_SECONDS, (heard.buffer or 0.0) - PACKET_SECONDS)
+
+    def _delays(self, sample: Sample, at: float) -> None:
+        report = sample.receiver_report
+        if report is not None and report.round_trip is not None:
+            self._delay.round_trip(report.round_trip, report.mark, at)
+        else:
+            self._delay.round_trip(sample.round_trip, at, at)
+        for told in sample.sender_reports:
+            self._sender_report(told, at, only=len(sample.sender_reports) == 1)
+
+    def _sender_report(self, told: SenderReport, at: float, *, only: bool) -> None:
+        mine = only or any(told.ssrc == stream.ssrc for stream in self._streams.values())
+        if not mine or told.sent is None or told.received is None:
+            return
+        if not self._delay.sender_report(told.sent, told.received, at):
+            return
+        before, self._report = self._report, told
+        if before is None or before.sent is None or before.ssrc != told.ssrc or self._flow is None:
+            return
+        packets, seconds = difference(told.packets, before.packets), told.sent - before.sent
+        if packets is not None and seconds > 0.0:
+            self._flow.sent(packets, seconds)
+
+    def _delay_part(self, came: Received | None, heard: Heard, flags: tuple[str, ...]) -> Part:
+        if came is None or came.received <= 0.0:
+            return Part(flags=flags)
+        needed = max(BUFFER_PER_JITTER * (came.jitter or 0.0), came.buffer_least or 0.0)
+        jitter = max(0.0, needed - PACKET_SECONDS)  # every buffer holds one packet, also on a perfect path
+        if heard.buffer is not None and heard.at_once:
+            jitter = min(jitter, heard.buffer)
+        inward, device = self._delay.to_here, heard.device_delay
+        return Part(
+            network_delay=None if inward is None else inward + jitter,
+            device_delay=None if device is None else max(0.0, device - jitter),
+            flags=flags,
+        )
+
+    def _remote(self, sample: Sample, begin: float, end: float) -> None:
+        """What the far side says of our audio, once for every report of its."""
+        report, windows = sample.receiver_report, self._windows
+        if report is None or windows is None or self._told_at is None:
+            return
+        outward = self._delay.from_here
+        windows.add(begin, end, Part(remote_delay=outward))
+        mark, lost_before, sent_before = self._told
+        if report.mark == mark:
+            return
+        sent = difference(sample.packets_sent, sent_before)
+        if sent and report.lost is not None and lost_before is not None:
+            lost = min(sent, max(0.0, report.lost - lost_before))
+            windows.add(self._told_at, end, Part(remote_due=sent, remote_missing=lost))
+
+    def _told_remote(self, sample: Sample, at: float) -> None:
+        report = sample.receiver_report
+        if report is not None and report.mark != self._told[0]:
+            self._told = (report.mark, report.lost, sample.packets_sent)
+            self._told_at = at
