@@ -58,7 +58,6 @@ def cells_of(call: Call, rework: Rework | None) -> tuple[Cell, ...]:
         segment, quality = piece.segment, piece.quality
         counts = quality is not None and segment.talking and not segment.waits
         ledger = account(call, rework, [piece])
-        sides = quality.sides if quality else ({}, {})
         found.append(
             Cell(
                 start=piece.start,
@@ -68,9 +67,11 @@ def cells_of(call: Call, rework: Rework | None) -> tuple[Cell, ...]:
                 measured=quality is not None,
                 suffered={
                     name: tuple(
-                        Suffered(layer, 100.0 * one.loss, one.delay, one.ie) for layer, one in side.items()
+                        Suffered(one.layer, 100.0 * (1.0 - kept), delay, ie)
+                        for one in (quality.effects if quality else ())
+                        for kept, delay, ie in ((one.customer if direction else one.agent),)
                     )
-                    for name, side in zip(DIRECTIONS, sides, strict=True)
+                    for direction, name in enumerate(DIRECTIONS)
                 },
                 r=dict(zip(DIRECTIONS, quality.r if quality else (R_BEST, R_BEST), strict=True)),
                 quality=quality.lost if counts and quality else 0.0,

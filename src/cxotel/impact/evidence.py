@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cxotel._semconv import CX_EVIDENCE_LAYER, CX_EVIDENCE_SECONDS, CX_EVIDENCE_WHAT
+from cxotel.impact.effects import DELAY, IE, LOSS
 from cxotel.impact.layers import RANK
 from cxotel.impact.ledger import FIDELITY, Entry, Ledger
-from cxotel.impact.quality import DELAY, IE, LOSS
 from cxotel.impact.span import STATUS_ERROR, STATUS_UNSET, Span
 
 if TYPE_CHECKING:

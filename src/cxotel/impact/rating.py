@@ -40,11 +40,3 @@ def rating(survival: float, delay: float, ie: float, bpl: float) -> float:
 def good_or_better(r: float) -> float:
     """Share 0 to 1 of listeners who call R good or better (G.107 Annex B)."""
     return 0.5 * (1.0 + erf((r - _GOB_CENTRE) / _GOB_SPREAD))
-
-
-def lost_share(r: float, satisfied_r: float) -> float:
-    """Share 0 to 1 of an instant at R that is lost: 0 from `satisfied_r` upwards."""
-    if r >= satisfied_r:
-        return 0.0
-    good = good_or_better(satisfied_r)
-    return (good - good_or_better(r)) / good

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cxotel._semconv import CxCallOutcome
+from cxotel.impact.effects import DELAY, IE, LOSS
 from cxotel.impact.evidence import Evidence, rounded
 from cxotel.impact.ledger import FIDELITY
 from cxotel.impact.parameters import FIELD
-from cxotel.impact.quality import DELAY, IE, LOSS
 
 if TYPE_CHECKING:
     from cxotel.impact.parameters import Parameters

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from cxotel._semconv import CxActivity, CxCallOutcome
-from cxotel.impact.facts import Facts, Figures
+from cxotel.impact.effects import Effect, Resolver, effect_of
 from cxotel.impact.intervals import Instants, clip
 from cxotel.impact.quality import Judge, Quality
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cxotel.impact.call import Call, Wait
+    from cxotel.impact.facts import Facts, Figures
 
-Key = tuple[tuple[int, Figures], ...]
-"""Legs with figures (by index) and the figures: what makes two cells equal."""
+Key = tuple[Effect, ...]
+"""What the legs with figures do; equal windows of a leg have one effect, so that equal cells are found."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,38 +140,39 @@ def _charged(waits: list[Wait]) -> list[Wait]:
 
 def cells(call: Call, legs: list[Facts]) -> Iterator[tuple[int, int, Key]]:
     """The call cut at the edges of all windows, equal windows joined."""
-    changes: list[tuple[int, int, Figures | None]] = []
+    changes: list[tuple[int, int, Effect | None]] = []
     for index, span in enumerate(legs):
-        if span.leg is None:
+        leg = span.leg
+        if leg is None:
             continue
+        effects: dict[Figures, Effect] = {}
         last = None
-        for start, end, figures in span.leg.runs:
+        for start, end, figures in leg.runs:
             low, high = max(start, call.start), min(end, call.end)
             if low >= high:
                 continue
             if last is not None and last != low:
                 changes.append((last, index, None))
-            changes.append((low, index, figures))
+            effect = effects.get(figures)
+            if effect is None:
+                effect = effects[figures] = effect_of(span, leg, figures)
+            changes.append((low, index, effect))
             last = high
         if last is not None:
             changes.append((last, index, None))
-    changes.sort(key=_moment)
-    active: dict[int, Figures] = {}
+    changes.sort(key=itemgetter(0, 1))
+    active: dict[int, Effect] = {}
     at = call.start
     for time, index, change in changes:
         if time > at:
-            yield at, time, tuple(active.items())
+            yield at, time, tuple(active.values())
             at = time
         if change is None:
             active.pop(index, None)
         else:
             active[index] = change
     if at < call.end:
-        yield at, call.end, tuple(active.items())
-
-
-def _moment(change: tuple[int, int, Figures | None]) -> tuple[int, int]:
-    return change[:2]
+        yield at, call.end, tuple(active.values())
 
 
 def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> Iterator[Piece]:
@@ -185,9 +188,9 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
         bpl=call.parameters["quality.bpl"],
         satisfied_r=call.parameters["quality.satisfied_r"],
         dead=call.parameters["quality.dead"],
-        gone_through=call.gone_through,
-        plain=not everywhere and _is_plain(legs),
     )
+    # Without path legs, and never two legs of a layer at one instant, legs are layers.
+    resolver = None if _is_plain(legs) else Resolver(call.gone_through)
     known: dict[tuple[Key, bool], Quality] = {}
     waiting_cells = cells(call, legs)
     start, end, key = next(waiting_cells, (call.start, call.end, ()))
@@ -204,9 +207,8 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
                 if key:
                     quality = known.get((key, segment.is_ai))
                     if quality is None:
-                        active = [(legs[index], figures) for index, figures in key]
-                        quality = judge.judge(active, is_ai=segment.is_ai)
-                        known[key, segment.is_ai] = quality
+                        effects = resolver.resolve(key, is_ai=segment.is_ai) if resolver else key
+                        quality = known[key, segment.is_ai] = judge.judge(effects)
                 yield Piece(low, high, segment, quality)
             if end >= segment.end:
                 break
