@@ -275,6 +275,15 @@ async def test_legs_are_those_of_the_role(recorded: Recorded, role: str, names: 
     assert {ours.trace_id} == {f"{each.context.trace_id:032x}" for each in recorded.spans()}
 
 
+async def test_call_that_its_owner_ends_first_keeps_what_was_measured(recorded: Recorded) -> None:
+    """Also the window that was not complete, though the connection lives on."""
+    async with call() as (a, _b, _):
+        with cxotel.start_call("a call of ours") as ours:
+            instrument_peer_connection(a, call=ours)
+            await asyncio.sleep(2.2)
+    assert [0.0] == figures(recorded.one("agent network"), "to_agent", "loss_pct")
+
+
 async def test_unknown_role_is_told_to_the_programmer(recorded: Recorded) -> None:
     """At once, with the choice."""
     pc = peer()

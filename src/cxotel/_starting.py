@@ -36,6 +36,7 @@ class Starter(Handle):
     _links: tuple[trace.Link, ...]
     _aliases: tuple[str, ...]
     _children: dict[int, Handle]
+    _sessions: list[MediaSession]
 
     def start_leg(
         self,
@@ -115,7 +116,9 @@ class Starter(Handle):
         }
         network = self.start_leg(layers.network, owner=owner, **given)
         device = network if layers.device == layers.network else self.start_leg(layers.device, **given)
-        return MediaSession(known, network, device)
+        session = MediaSession(known, network, device)
+        self._sessions.append(session)
+        return session
 
     def start_activity(
         self,
@@ -257,6 +260,8 @@ class Starter(Handle):
         self._children.pop(id(handle), None)
 
     def _end_children(self, at: int) -> None:
+        for session in self._sessions:
+            session.flush()  # what a reader still holds, before its legs end
         for child in tuple(self._children.values())[::-1]:
             _guard.count(_guard.LEFT_OPEN)
             child._finish(None, at, again=True)  # noqa: SLF001 (a handle among handles)

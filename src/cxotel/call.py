@@ -52,6 +52,7 @@ class Call(Starter):
         self._links = joined.links
         self._aliases = joined.aliases
         self._children = {}
+        self._sessions = []
         self._facts: dict[str, AttributeValue] = {}
         parent = trace.NonRecordingSpan(joined.parent)
         base = with_stamp(self._stamp)

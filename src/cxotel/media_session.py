@@ -11,7 +11,7 @@ from cxotel.media.roles import ROLES
 from cxotel.media.windows import NO_HINTS, Figures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -31,12 +31,14 @@ class MediaSession:
         role: one of `cxotel.media.roles.ROLES`.
         network: the leg of the way to and from the party.
         device: the leg of what the party's own device or media server did.
+        remaining: asked once, before the legs end, for windows that a reader of the caller's still holds.
     """
 
     def __init__(self, role: str, network: Leg, device: Leg) -> None:
         self.role = role
         self.network = network
         self.device = device
+        self.remaining: Callable[[], Iterable[Window]] = tuple
         self._reader: w3c.W3CReader | None = None
         self._fed_at = 0.0
         self._lock = threading.RLock()
@@ -110,10 +112,7 @@ class MediaSession:
         self._finish(error, end_time, part)
 
     def _finish(self, error: BaseException | str | None, end_time: int | None, part: str) -> None:
-        with _guard.swallow("media end"):
-            if self.network._generation == _guard.generation:  # noqa: SLF001 (a fork's copy, as in Handle)
-                with self._lock:
-                    self._flush()
+        self.flush()
         broken = self.device if part == "device" else self.network
         for leg in self._legs():
             if leg is broken and error is not None:
@@ -121,12 +120,17 @@ class MediaSession:
             else:
                 leg.stop(end_time=end_time)
 
-    def _flush(self) -> None:
-        """The window that was not complete yet."""
-        reader, self._reader = self._reader, None
-        if reader is not None and not self.ended:
-            for window in reader.finish(self._fed_at):
-                self.add(window)
+    def flush(self) -> None:
+        """Add the windows that were not complete yet; nothing can be fed after it."""
+        with _guard.swallow("media end"):
+            if self.ended or self.network._generation != _guard.generation:  # noqa: SLF001 (a fork's copy)
+                return
+            with self._lock:
+                reader, self._reader = self._reader, None
+                remaining, self.remaining = self.remaining, tuple
+                own = reader.finish(self._fed_at) if reader is not None else ()
+                for window in (*own, *remaining()):
+                    self.add(window)
 
     def _legs(self) -> tuple[Leg, ...]:
         return (self.network,) if self.device is self.network else (self.device, self.network)

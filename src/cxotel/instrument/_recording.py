@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cxotel.activity import Activity
     from cxotel.call import Call
+    from cxotel.media.windows import Window
     from cxotel.media_session import MediaSession
 
     from ._peer import Timings
@@ -98,6 +99,7 @@ class CallRecording:
             self._connect.stop(end_time=timings.connected)
         self._media = media = self._open(timings.connected)
         self._reader = AiortcReader(WINDOW, codec.clock_rate if codec else 48000, start=0.0)
+        media.remaining = self._remaining
         if codec is not None:
             media.set_codec(codec.name)
         if timings.checking and timings.ice:
@@ -118,6 +120,11 @@ class CallRecording:
         hints = Hints(connected=True, receiving=reading.receiving)
         for window in self._reader.feed(reading.reports, seconds, played=played, hints=hints):
             self._media.add(window)
+
+    def _remaining(self) -> list[Window]:
+        """The windows that were not complete when the legs end, even where the host ends the call first."""
+        reader, self._reader = self._reader, None
+        return reader.finish(self._seconds) if reader is not None else []
 
     def frame(self, frame: Any) -> None:
         """Count what the host got to play."""
@@ -153,9 +160,6 @@ class CallRecording:
             )
 
     def _end_media(self, media: MediaSession, error: str | None, at: int) -> None:
-        if self._reader is not None:
-            for window in self._reader.finish(self._seconds):
-                media.add(window)
         if self._rtts:
             media.network.set({names.CX_NETWORK_RTT_MS: round(1000 * statistics.median(self._rtts), 1)})
         if error is None:
