@@ -2,9 +2,10 @@
 
     python benchmarks/softphone.py [--pairs 6] [--seconds 8] [--calls 4]
 
-A pair is two processes that run at the same time, one bare, one instrumented, so that whatever else the machine
-does hits both. Each places some calls, waits until all are connected and then measures its own CPU time. The
-ratio is the median over the pairs. Spans go through a BatchSpanProcessor to an exporter that throws them away.
+A pair is two processes that run at the same time, one bare, one instrumented, so that whatever else the
+machine does hits both. Each places some calls, waits until all are connected and then measures its own CPU
+time. The ratio is the median over the pairs. Spans go through a BatchSpanProcessor to an exporter that throws
+them away.
 (Not named aiortc.py: as a script it would hide the package of that name.)
 """
 
