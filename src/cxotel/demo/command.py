@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -25,10 +26,15 @@ from cxotel.demo.scenario import Scenario, demo_calls
 from cxotel.demo.wire import WireError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cxotel.desk.app import Desk
 
 AT_ONCE = 5
 """Calls at a time: five take about half of two cores with everything (measured: 0.14 of a core a call)."""
+
+_WIDE = 120
+"""Columns of a terminal in which sentences have room beside the table."""
 
 STAGGER = 2.0
 """Seconds between two calls: handshakes and certificates take most of the CPU a call needs at once."""
@@ -134,7 +140,7 @@ class Demo:
         if self._show is None:
             return
         if self._show.console.is_terminal:
-            self._show.update(self.table(), refresh=True)
+            self._show.update(self.table(self._show.console.width), refresh=True)
         seconds = time.monotonic() - self._began
         self._show.console.print(
             f"{seconds:4.0f} s  {row.scenario.name}: {_said(row)}",
@@ -143,19 +149,18 @@ class Demo:
             soft_wrap=True,
         )
 
-    def table(self) -> Table:
-        """Planted cause beside verdict."""
-        table = Table(title=f"Calls of cxotel demo --seed {self._seed}", title_justify="left")
-        for heading in ("call", "planted", "what was done", "state", "verdict", "lost", "agrees"):
+    def table(self, width: int = 80) -> Table:
+        """Planted cause beside verdict; with what was done where there is room for it."""
+        wide = width >= _WIDE
+        table = Table(title=f"cxotel demo --seed {self._seed}", title_justify="left", box=box.SIMPLE_HEAD)
+        for heading in ("call", *(["what was done"] if wide else []), "planted", "verdict", "lost", "agrees"):
             table.add_column(heading, justify="right" if heading == "lost" else "left")
         for row in self.rows:
             table.add_row(
                 row.scenario.name,
-                ", ".join(row.scenario.planted) or "nothing",
-                row.scenario.title,
-                row.state,
-                ", ".join(row.verdict.get(names.CX_IMPACT_LAYERS, [])[:3])
-                or ("nothing" if row.judged else ""),
+                *([row.scenario.title] if wide else []),
+                _layers(row.scenario.planted),
+                _layers(row.verdict[names.CX_IMPACT_LAYERS][:3]) if row.judged else f"({row.state})",
                 f"{row.verdict[names.CX_IMPACT_LOST_SECONDS]:.1f} s" if row.judged else "",
                 _mark(row),
             )
@@ -168,6 +173,10 @@ class Demo:
         if self._desk is None:
             return DISAGREE if any(row.error for row in self.rows) else AGREE
         return next((status for status in (DISAGREE, INCONCLUSIVE) if status in outcomes), AGREE)
+
+
+def _layers(layers: Sequence[str]) -> str:
+    return ", ".join(layers) or "nothing"
 
 
 def _said(row: Row) -> str:
@@ -217,12 +226,15 @@ def _tell(demo: Demo, console: Console | None) -> None:
             click.echo(json.dumps(row.to_json()))
         return
     if not console.is_terminal:
-        console.print(demo.table())
+        console.print(demo.table(console.width))
     for row in demo.rows:
-        for text in row.late:
-            console.print(f"{row.scenario.name}: inconclusive, {text}: this machine was too busy")
         if row.error:
-            console.print(f"{row.scenario.name}: {row.error}", markup=False)
+            console.print(f"{row.scenario.name}: {row.error}", markup=False, soft_wrap=True)
+        elif row.late:
+            console.print(
+                f"{row.scenario.name} proves nothing, this machine was too busy: {row.late[0]}",
+                soft_wrap=True,
+            )
 
 
 def _stays(keep: bool | None) -> bool:

@@ -136,6 +136,8 @@ class Child:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 env={**os.environ, **(env or {})},
+                # Ctrl-C is for the parent, who stops its children in good order.
+                start_new_session=True,
             )
         if process.stdout is None:
             raise WireError(f"{name}: no pipe to its output")
