@@ -73,6 +73,7 @@ class Rig:
         self._run = secrets.token_hex(4)
         self._children: dict[str, Child] = {}
         self._crm_port = 0
+        self._placed = 0
 
     async def __aenter__(self) -> Self:
         """Start all processes.
@@ -110,7 +111,8 @@ class Rig:
         Raises:
             WireError: it could not be placed, or one of the processes is gone.
         """
-        key = f"{scenario.name}-{self._run}"
+        self._placed += 1
+        key = f"{scenario.name}-{self._run}-{self._placed}"
         headers = {CALL_KEY: key}
         addresses = {
             role: self._children[role].address for role in ("proxy", "ai", "agent", "platform", "customer")

@@ -34,7 +34,9 @@ def truth_spans(record: CallRecord, measured: list[Span]) -> list[Span]:
     ]
     legs: list[Span] = []
     for layer in (CARRIER, AGENT_NETWORK, ENDPOINT):
-        leg = _longest([s for s in measured if _is_leg(s, layer)])
+        # Where nobody measured a layer, the talk says when there was one.
+        talks = [span for span in measured if span.name == "talk"]
+        leg = _longest([s for s in measured if _is_leg(s, layer)]) or _longest(talks)
         if leg is None:
             continue
         attributes = {names.CX_LAYER: layer, names.CX_ACTIVITY: "converse", names.CX_MEDIA_WINDOW: WINDOW}
