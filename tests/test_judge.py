@@ -127,13 +127,35 @@ def test_explain_shows_every_cell(run: Runner) -> None:
     cells = ran.out[ran.out.index("cell by cell") :].splitlines()[1:]
     assert [
         "      0.000 -    60.000  conversation",
-        "      to_agent     R  93.2  carrier loss 0.0 %, delay 0 ms",
-        "      to_customer  R  93.2  not measured",
+        "      to_agent     R  93.2  nothing known to hurt",
+        "      to_customer  R  93.2  nothing known to hurt",
         "     60.000 -   120.000  conversation",
         "      to_agent     R  66.1  carrier loss 10.0 %, delay 0 ms",
-        "      to_customer  R  93.2  not measured",
+        "      to_customer  R  93.2  nothing known to hurt",
         "      charged: carrier loss 16.431 s (27.4 % of the time)",
     ] == [line.rstrip() for line in cells if line.strip()][:7]
+
+
+def test_warnings_of_the_verdict_are_said(run: Runner) -> None:
+    """No root, values that could not be read, spans outside the call; nothing on it is hidden."""
+    call = spans(loss="0*24")
+    call[2].attributes = {**call[2].attributes, "cx.media.to_agent.delay_ms": 7}
+    late = spans(loss="0*24")[1]
+    late.span_id, late.start, late.end = "00000000000000aa", late.start + 10**12, late.end + 10**12
+    out = run("-", stdin=text([*call, late]).encode()).out
+    assert "  1 span(s) outside the call: a wrong clock, or a key used twice" in out
+    assert "  1 span(s) or value(s) could not be read and were skipped" in out
+    assert "  partial: the call's root span is missing" in run("-", stdin=text(call[1:]).encode()).out
+
+
+def test_a_lost_wait_is_explained_without_quality(run: Runner) -> None:
+    """Its cells say what was waited for and who was charged."""
+    call = spans(loss="0*24")
+    call[1].attributes = {"cx.layer": "ccaas", "cx.activity": "queue"}
+    out = run("--explain", "-", stdin=text(call).encode()).out
+    lost = out[out.index("lost waiting for queue") :].splitlines()
+    assert "      charged: ccaas queue 100.000 s" in lost
+    assert "  measured: 100 % of the layers that the call went through" in out
 
 
 def test_otlp_is_the_trace_judged_once_for_all(run: Runner) -> None:

@@ -56,6 +56,61 @@ def test_jaegers_own_json_gives_the_spans_but_for_maps_and_empty_values() -> Non
     assert [root, child] == list(read_json((ANSWERS / "jaeger_api_traces.json").read_bytes(), pytest.fail))
 
 
+def jaeger_span(**more: Any) -> str:
+    """Jaeger's download of one trace with one span."""
+    span = {"traceID": "1f", "spanID": "2a", "operationName": "talk", "startTime": 5, "duration": 2, **more}
+    return json.dumps({"spans": [span], "processes": {"p1": {"serviceName": "svc", "tags": []}}})
+
+
+def test_older_jaegers_are_read_too() -> None:
+    """Ids without their leading zeros, the parent in a field of its own, the process inside the span."""
+    text = jaeger_span(
+        parentSpanID="3b",
+        process={"serviceName": "own"},
+        tags=[{"key": "otel.library.name", "type": "string", "value": "lib"}],
+    )
+    expected = Span(
+        "1f".rjust(32, "0"),
+        "2a".rjust(16, "0"),
+        "talk",
+        5000,
+        7000,
+        {},
+        "3b".rjust(16, "0"),
+        "lib",
+        service="own",
+    )
+    assert [expected] == list(read_json(text, pytest.fail))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("[1, 2.5, true]", [1, 2.5, True]), ("[[1]]", "[[1]]"), ("[x", "[x"), ("[]", []), ("{}", "{}")],
+)
+def test_arrays_that_jaeger_made_text_are_arrays_again(value: str, expected: Any) -> None:
+    """Those of strings, numbers and bools: the model reads a handoff's keys from such."""
+    text = jaeger_span(tags=[{"key": "k", "type": "string", "value": value}], processID="p1")
+    [span] = read_json(text, pytest.fail)
+    assert ({"k": expected}, "svc") == (span.attributes, span.service)
+
+
+def test_odd_parts_of_jaegers_json_are_named_and_the_rest_is_read() -> None:
+    """Spans, tags and times that are something else."""
+    problems: list[str] = []
+    document = json.loads(jaeger_span(tags=["x"], startTime="soon", logs=[7]))
+    document["spans"] += [7]
+    [span] = read_json(json.dumps({"data": [document, 8]}), problems.append)
+    assert ("talk", 0, 0, {}) == (span.name, span.start, span.end, span.attributes)
+    first = "data[0] read as OTLP[0].scopeSpans[0].spans[0]"
+    assert [
+        f"{first}: startTimeUnixNano 'soon' where ns since 1970 belong",
+        f"{first}: endTimeUnixNano none where ns since 1970 belong",
+        f"{first}: an attribute without a key",
+        "data[0] read as OTLP[1].scopeSpans[0].spans[0] is no object, left out",
+        "data[1] read as OTLP[0] is no object, left out",
+    ] == problems
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

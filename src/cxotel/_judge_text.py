@@ -130,9 +130,12 @@ def _cells(console: Console, verdict: Verdict) -> None:
                 f"{one.layer} loss {one.loss_pct:.1f} %, delay {one.delay_ms:.0f} ms"
                 + (f", ie {one.ie:g}" if one.ie else "")
                 for one in suffered
+                if one.loss_pct or one.delay_ms or one.ie
             )
             console.print(
-                Text(f"      {direction:<11}  R {cell.r[direction]:5.1f}  {figures or 'not measured'}")
+                Text(
+                    f"      {direction:<11}  R {cell.r[direction]:5.1f}  {figures or 'nothing known to hurt'}"
+                )
             )
         if cell.charges:
             charged = ", ".join(
