@@ -1,0 +1,180 @@
+"""Every span of a trace in waterfall order, with all that OTLP says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cxotel._semconv import CX_EVIDENCE_LAYER, CX_LAYER
+from cxotel.desk import words
+from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
+from cxotel.otlp.proto import attributes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from cxotel.desk.axis import Axis
+
+KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+STATUSES = ("unset", "ok", "error")
+# Indentation ends here; deeper spans stand below each other.
+DEEPEST = 12
+
+
+@dataclass(slots=True)
+class Field:
+    """One line of a table: name, text, type."""
+
+    name: str
+    text: str
+    kind: str
+
+
+@dataclass(slots=True)
+class Node:
+    """A span as the page lists it."""
+
+    id: str
+    name: str
+    depth: int
+    layer: str
+    service: str
+    ours: bool
+    error: bool
+    offset: float
+    length: float
+    x: str
+    width: str
+    start: int
+    fields: list[Field]
+    attributes: list[Field]
+    resource: list[Field]
+    scope: list[Field]
+    events: list[tuple[str, int, list[Field]]]
+    links: list[tuple[str, str, list[Field]]]
+
+
+@dataclass(slots=True)
+class _Placed:
+    span: Any
+    group: Any
+    scoped: Any
+    children: list[_Placed] = field(default_factory=list)
+
+
+def nodes(request: ExportTraceServiceRequest, axis: Axis) -> list[Node]:
+    """All spans: parents before children, siblings by start; without its parent a span stands at the top."""
+    placed = [
+        _Placed(span, group, scoped)
+        for group in request.resource_spans
+        for scoped in group.scope_spans
+        for span in scoped.spans
+    ]
+    placed.sort(key=lambda one: (one.span.start_time_unix_nano, -one.span.end_time_unix_nano))
+    by_id = {one.span.span_id: one for one in placed if one.span.span_id}
+    tops = []
+    for one in placed:
+        parent = by_id.get(one.span.parent_span_id)
+        if parent is None or parent is one:
+            tops.append(one)
+        else:
+            parent.children.append(one)
+    found: list[Node] = []
+    seen: set[int] = set()
+    _walk(tops, found, seen, axis)
+    for one in placed:  # spans that are each other's parents hang under no top
+        if id(one) not in seen:
+            _walk([one], found, seen, axis)
+    return found
+
+
+def _walk(tops: list[_Placed], found: list[Node], seen: set[int], axis: Axis) -> None:
+    stack = [(one, 0) for one in reversed(tops)]
+    while stack:
+        one, depth = stack.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        found.append(_node(one, depth, axis))
+        stack += [(child, depth + 1) for child in reversed(one.children)]
+
+
+def _node(one: _Placed, depth: int, axis: Axis) -> Node:
+    span, resource, scope = one.span, one.group.resource, one.scoped.scope
+    attributes = attributes_of(span.attributes)
+    layer = attributes.get(CX_LAYER, attributes.get(CX_EVIDENCE_LAYER))
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    service = attributes_of(resource.attributes).get("service.name")
+    return Node(
+        id=span.span_id.hex(),
+        name=span.name or "(no name)",
+        depth=min(depth, DEEPEST),
+        layer=layer if isinstance(layer, str) else "",
+        service=service if isinstance(service, str) else "",
+        ours=scope.name == IMPACT_SCOPE,
+        error=span.status.code == 2,
+        offset=(start - axis.start) / 1e9,
+        length=max(0, end - start) / 1e9,
+        x=axis.x(start),
+        width=axis.width(start, max(start, end)),
+        start=start,
+        fields=_fields(span),
+        attributes=table(attributes),
+        resource=[
+            *table(attributes_of(resource.attributes)),
+            *_named({"schema URL": one.group.schema_url, "dropped": resource.dropped_attributes_count}),
+        ],
+        scope=[
+            *_named({"name": scope.name, "version": scope.version, "schema URL": one.scoped.schema_url}),
+            *table(attributes_of(scope.attributes)),
+            *_named({"dropped": scope.dropped_attributes_count}),
+        ],
+        events=[(event.name, event.time_unix_nano, _more(event)) for event in span.events],
+        links=[
+            (
+                link.trace_id.hex(),
+                link.span_id.hex(),
+                [*_named({"trace state": link.trace_state}), *_more(link)],
+            )
+            for link in span.links
+        ],
+    )
+
+
+def _fields(span: Any) -> list[Field]:
+    """What is no attribute; what is not set is left out."""
+    status = STATUSES[span.status.code] if span.status.code < len(STATUSES) else str(span.status.code)
+    return _named(
+        {
+            "span id": span.span_id.hex() or "(none)",
+            "parent": span.parent_span_id.hex(),
+            "kind": KINDS[span.kind] if 0 <= span.kind < len(KINDS) else str(span.kind),
+            "status": status,
+            "status message": span.status.message,
+            "trace state": span.trace_state,
+            "flags": f"0x{span.flags:x}" if span.flags else "",
+            "dropped attributes": span.dropped_attributes_count,
+            "dropped events": span.dropped_events_count,
+            "dropped links": span.dropped_links_count,
+        }
+    )
+
+
+def _more(holder: Any) -> list[Field]:
+    return [*table(attributes_of(holder.attributes)), *_named({"dropped": holder.dropped_attributes_count})]
+
+
+def _named(values: Mapping[str, Any]) -> list[Field]:
+    return [Field(name, words.plain(value), "") for name, value in values.items() if value]
+
+
+def table(attributes: Mapping[str, Any]) -> list[Field]:
+    """Attributes by name, each with its type."""
+    return [Field(key, words.plain(value), words.kind(value)) for key, value in sorted(attributes.items())]
+
+
+def services(found: Iterable[Node]) -> list[str]:
+    """Who sent spans, without the judge."""
+    return sorted({node.service for node in found if node.service and not node.ours})

@@ -1,0 +1,180 @@
+"""Plain words and formats for the pages: no reader needs to know an attribute's name."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime, timezone
+from typing import Any
+
+from markupsafe import Markup
+
+# In path order, as the model has it.
+LAYERS = {
+    "carrier": "Carrier",
+    "ccaas": "Contact-centre platform",
+    "agent_network": "Agent's network",
+    "endpoint": "Headset and softphone",
+    "voice_ai": "Voice AI",
+    "handoff": "Handoff",
+    "crm": "CRM lookup",
+    "agent": "Agent",
+    "unobserved": "Not observed",
+}
+# For narrow places.
+SHORT_LAYERS = LAYERS | {"ccaas": "Platform", "endpoint": "Headset", "crm": "CRM"}
+SEVERITIES = {
+    "none": "Fine",
+    "minor": "Minor",
+    "moderate": "Moderate",
+    "severe": "Severe",
+    "critical": "Critical",
+}
+FELT = {
+    "choppy_audio": "Choppy audio",
+    "talk_over": "Talking over each other",
+    "one_way_audio": "One-way audio",
+    "no_audio": "No audio",
+    "long_wait": "Long wait",
+    "slow_connect": "Slow to connect",
+    "dead_air": "Dead air",
+    "slow_ai": "Slow AI answers",
+    "repeated_itself": "Had to repeat",
+    "dropped": "Call dropped",
+    "abandoned": "Gave up waiting",
+    "failed": "Never connected",
+}
+WHAT = {
+    "loss": "Lost audio",
+    "delay": "Delay",
+    "ie": "Codec quality",
+    "setup": "Slow set-up",
+    "queue": "Waiting in queue",
+    "connect": "Slow to connect",
+    "respond": "Slow answer",
+    "lookup": "Slow lookup",
+    "handoff": "Slow handoff",
+    "hold": "On hold",
+    "fidelity": "Context lost",
+    "dropped": "Call dropped",
+    "abandoned": "Gave up waiting",
+    "failed": "Never connected",
+}
+DIRECTIONS = {"to_agent": "What the agent hears", "to_customer": "What the customer hears"}
+OUTCOMES = {
+    "completed": "Completed",
+    "contained": "Contained in self-service",
+    "transferred": "Transferred out",
+    "abandoned": "Abandoned",
+    "dropped": "Dropped",
+    "failed": "Failed",
+}
+COUNTERS = {
+    "received.spans": "Spans kept",
+    "received.logs": "Log records kept",
+    "received.metrics": "Metrics kept",
+    "repeated.spans": "Spans received again alike (counted once)",
+    "repeated.logs": "Log records received again alike (counted once)",
+    "repeated.metrics": "Metrics received again alike (counted once)",
+    "refused.trace_id": "Spans refused: unusable trace id",
+    "refused.span_id": "Spans refused: span id of wrong length",
+    "refused.body": "Requests refused: body could not be read",
+    "refused.size": "Requests refused: body too large",
+    "refused.type": "Requests refused: wrong content type or encoding",
+    "refused.busy": "Requests put off: the desk could not write",
+    "odd.no_span_id": "Spans kept without a span id (not judged)",
+    "odd.future": "Spans kept that start over an hour from now",
+    "odd.cut": "Values or attribute lists cut for their size",
+    "odd.log_trace_id": "Log records kept without their unusable trace id",
+}
+
+
+def seconds(value: float) -> str:
+    """A length in seconds, as short as it can be read: 850 ms, 12.4 s, 4:32, 1:02:03."""
+    if not math.isfinite(value):
+        return "-"
+    if abs(value) < 0.9995:
+        return f"{value * 1000:.0f} ms" if value else "0 s"
+    if abs(value) < 59.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def lost(value: float) -> str:
+    """Lost seconds, with one decimal."""
+    return f"{value:,.1f} s"
+
+
+def moment(nanos: int) -> datetime | None:
+    """A time in UTC; None where there is none, or none a calendar has."""
+    if not nanos:
+        return None
+    try:
+        return datetime.fromtimestamp(nanos / 1e9, tz=timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def when(nanos: int, form: str = "both") -> Markup:
+    """A time element: UTC here, the reader's own time where scripts run. `form`: both, time or day."""
+    at = moment(nanos)
+    if at is None:
+        return Markup("<span>unknown time</span>")
+    text = {"both": "%Y-%m-%d %H:%M:%S UTC", "time": "%H:%M:%S UTC", "day": "%Y-%m-%d"}[form]
+    return Markup('<time datetime="{}" data-form="{}">{}</time>').format(
+        at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), form, at.strftime(text)
+    )
+
+
+def sentence(text: str) -> str:
+    """A sentence whose numbers keep their units beside them at the end of a line."""
+    return re.sub(r"(?<=[0-9]) (?=%|ms\b|s\b)", "\u00a0", text)
+
+
+def layer(name: str) -> str:
+    """A layer in plain words; a name that is none stands as it is."""
+    return LAYERS.get(name, name)
+
+
+def figure(what: str, value: float | None) -> str:
+    """An evidence item's worst value with its unit."""
+    if value is None or what in ("dropped", "abandoned", "failed"):
+        return ""
+    if what in ("loss", "fidelity"):
+        return f"{value:.1f} %"
+    if what == "delay":
+        return f"{value:.0f} ms"
+    return f"{value:.1f}" if what == "ie" else seconds(value)
+
+
+def plain(value: Any) -> str:
+    """An attribute's value for reading: text as it is, the rest as JSON would have it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "(empty)"
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return "[" + ", ".join(plain(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {plain(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def kind(value: Any) -> str:
+    """OTLP's name of a value's type."""
+    names = {
+        bool: "bool",
+        str: "string",
+        int: "int",
+        float: "double",
+        bytes: "bytes",
+        list: "array",
+        dict: "map",
+    }
+    return names.get(type(value), "empty")
