@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cxotel.desk.intake import IMPACT_SCOPE, ROOT_NAMES
+from cxotel._semconv import (
+    CX_CALL_DIRECTION,
+    CX_CALL_ENDED_BY,
+    CX_CALL_ID,
+    CX_CALL_MEDIUM,
+    CX_CALL_NAMESPACE,
+    CX_CALL_OUTCOME,
+    CX_CARRIER_NAME,
+    CX_CUSTOMER_REF,
+    CX_IMPACT_CHARGE,
+    CX_LAYER,
+    CX_PARTNER,
+    CX_QUEUE_NAME,
+    CX_SITE,
+)
+from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
+from cxotel.impact.facts import ROOT_NAMES
 from cxotel.otlp.proto import attributes_of
 
 if TYPE_CHECKING:
@@ -15,18 +31,18 @@ if TYPE_CHECKING:
 
 # Attributes of the call, as they stand on the root or on any span in the call's context.
 CALL_FACTS = {
-    "call_id": "cx.call.id",
-    "namespace": "cx.call.namespace",
-    "direction": "cx.call.direction",
-    "medium": "cx.call.medium",
-    "outcome": "cx.call.outcome",
-    "ended_by": "cx.call.ended_by",
-    "queue": "cx.queue.name",
-    "carrier": "cx.carrier.name",
+    "call_id": CX_CALL_ID,
+    "namespace": CX_CALL_NAMESPACE,
+    "direction": CX_CALL_DIRECTION,
+    "medium": CX_CALL_MEDIUM,
+    "outcome": CX_CALL_OUTCOME,
+    "ended_by": CX_CALL_ENDED_BY,
+    "queue": CX_QUEUE_NAME,
+    "carrier": CX_CARRIER_NAME,
     "headset": "hw.model",
-    "site": "cx.site",
-    "partner": "cx.partner",
-    "customer": "cx.customer.ref",
+    "site": CX_SITE,
+    "partner": CX_PARTNER,
+    "customer": CX_CUSTOMER_REF,
 }
 VERDICT_FACTS = ("severity", "lost_seconds", "layer", "owner", "summary", "score", "partial", "felt")
 
@@ -38,7 +54,7 @@ def root_of(spans: Iterable[Kept]) -> Any | None:
         span = kept.item
         if span.name not in ROOT_NAMES or kept.scope.name == IMPACT_SCOPE or not span.start_time_unix_nano:
             continue
-        if attributes_of(span.attributes).get("cx.layer") != "call":
+        if attributes_of(span.attributes).get(CX_LAYER) != "call":
             continue
         if best is None or _before(span, best):
             best = span
@@ -67,7 +83,7 @@ def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
             name: own[key] for name, key in CALL_FACTS.items() if isinstance(own.get(key), str) and own[key]
         }
     attributes = verdict.attributes
-    prefix = "cx.impact.charge."
+    prefix = CX_IMPACT_CHARGE + "."
     return (
         dict.fromkeys(CALL_FACTS, "")
         | facts

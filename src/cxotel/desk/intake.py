@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+from cxotel._semconv import CX_LAYER
 from cxotel.desk.settings import FUTURE_NS, MAX_ATTRIBUTES, MAX_VALUE
+from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
+from cxotel.impact.facts import ROOT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 NO_TRACE, NO_SPAN = bytes(16), bytes(8)
-ROOT_NAMES = ("call inbound", "call outbound")
-IMPACT_SCOPE = "cxotel.impact"
 # Sessions of voice AI frameworks are calls without a cx.layer (the model's table of other makers' spans).
 FOREIGN_CALLS = {"agent_session": "livekit", "conversation": "pipecat"}
 
@@ -162,7 +163,7 @@ def _span(batch: Batch, origin: Origin, span: Span, now: int) -> None:
 
 def _layer(span: Span) -> str:
     for pair in span.attributes:
-        if pair.key == "cx.layer":
+        if pair.key == CX_LAYER:
             text: str = pair.value.string_value
             return text
     return ""

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from cxotel._semconv import CX_IMPACT_SEVERITY, CX_IMPACT_SUMMARY
 from cxotel.desk import traces
 from cxotel.desk.facts import root_of
-from cxotel.desk.intake import IMPACT_SCOPE
+from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.span import Span
 from cxotel.otlp.proto import to_pairs, to_request
+from cxotel.otlp.stamping import ERROR_FROM, STAMPED
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
 
     from cxotel.desk.store import Store
     from cxotel.desk.traces import Kept
-
-# From this severity on the root gets status Error (trace-model: `error_from`).
-ERROR_SEVERITIES = ("severe", "critical")
-STAMPED = ("cx.impact.", "cx.media.mos.")
 
 
 @dataclass(slots=True)
@@ -134,13 +132,16 @@ def stamped(kept: list[Kept], verdicts: list[Judged]) -> ExportTraceServiceReque
 
 def stamp(span: OtlpSpan, attributes: dict[str, Any]) -> None:
     """Take another judge's verdict off a root span and put this one on."""
+    said = {pair.value.string_value for pair in span.attributes if pair.key == CX_IMPACT_SUMMARY}
+    if span.status.message in said:  # the status came with the verdict
+        span.ClearField("status")
     own = [pair for pair in span.attributes if not pair.key.startswith(STAMPED)]
     del span.attributes[:]
     span.attributes.extend(own)
     span.attributes.extend(to_pairs(attributes))
-    if attributes["cx.impact.severity"] in ERROR_SEVERITIES and span.status.code == Status.STATUS_CODE_UNSET:
+    if attributes[CX_IMPACT_SEVERITY] in ERROR_FROM and span.status.code == Status.STATUS_CODE_UNSET:
         span.status.code = Status.STATUS_CODE_ERROR
-        span.status.message = attributes["cx.impact.summary"]
+        span.status.message = attributes[CX_IMPACT_SUMMARY]
 
 
 def _correction(verdict: Judged, root: OtlpSpan) -> Span:

@@ -1,0 +1,229 @@
+"""Everything the page of one call shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cxotel._semconv import CX_IMPACT_OUTSIDE, CX_IMPACT_SKIPPED, CX_IMPACT_UNOBSERVED, CX_OWNER
+from cxotel.desk import charts, report, timeline, traces, tree, words
+from cxotel.desk.axis import Axis
+from cxotel.desk.judging import FINAL, PARTIAL
+from cxotel.otlp.proto import attributes_of, value_of
+
+if TYPE_CHECKING:
+    from cxotel.desk.report import CallRow, Judged
+    from cxotel.desk.store import Store
+    from cxotel.desk.traces import Kept
+
+
+@dataclass(slots=True)
+class Share:
+    """One layer's part of the lost seconds; x and width in percent of the bar."""
+
+    layer: str
+    label: str
+    seconds: float
+    percent: float
+    x: str
+    width: str
+    owner: str = ""
+
+
+@dataclass(slots=True)
+class Proof:
+    """One evidence item with where to look."""
+
+    layer: str
+    what: str
+    figure: str
+    seconds: float
+    span_id: str
+    span_name: str
+    owner: str
+    when: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class LogLine:
+    """A log record of the call."""
+
+    at: int
+    severity: str
+    event: str
+    body: str
+    service: str
+    span_id: str
+    attributes: list[tree.Field]
+
+
+@dataclass(slots=True)
+class OneCall:
+    """The page's data; `axis` covers the call with its set-up."""
+
+    row: CallRow
+    attributes: dict[str, Any]
+    axis: Axis
+    shares: list[Share]
+    proofs: list[Proof]
+    lost: list[timeline.Bar]
+    rows: list[timeline.Row]
+    hops: list[charts.Hop]
+    blind: list[str]
+    remarks: list[str]
+    nodes: list[tree.Node]
+    logs: list[LogLine]
+    judged_at: int
+    replaced: list[Judged]
+
+    @property
+    def layers_seen(self) -> list[str]:
+        """Layers that appear on the page, in path order: the key of its colours."""
+        seen = {row.layer for row in self.rows} | {share.layer for share in self.shares}
+        return [layer for layer in words.LAYERS if layer in seen]
+
+
+def load(store: Store, trace_id: bytes) -> OneCall | None:
+    """Read a call; None if there is none of this id, or it was not judged yet."""
+    row, verdicts = report.call_row(store, trace_id), report.verdicts_of(store, trace_id)
+    if row is None or not verdicts:
+        return None
+    every = traces.spans_of(store, trace_id)
+    kept, last = traces.settled(every), verdicts[-1]
+    axis = Axis(row.summary["start"], row.summary["end"])
+    names = {k.item.span_id.hex(): k for k in kept}
+    return OneCall(
+        row=row,
+        attributes=last.attributes,
+        axis=axis,
+        shares=shares(row.summary.get("charges", {}), owners(last, names)),
+        proofs=_proofs(last, names),
+        lost=timeline.lost_stack(last.stretches, axis),
+        rows=timeline.rows(kept, axis, last.stretches),
+        hops=charts.hops(kept, axis, last.stretches),
+        blind=list(last.attributes.get(CX_IMPACT_UNOBSERVED, [])),
+        remarks=_remarks(row, last.attributes),
+        nodes=tree.nodes(report.stamped(every, verdicts), axis),
+        logs=_logs(traces.logs_of(store, trace_id)),
+        judged_at=last.at,
+        replaced=verdicts[:-1],
+    )
+
+
+def owners(verdict: Judged, spans: dict[str, Kept]) -> dict[str, str]:
+    """Who can fix a layer: `cx.owner` of the span of its first evidence item."""
+    found: dict[str, str] = {}
+    for item in verdict.evidence:
+        owner = _attribute(spans.get(item["span_id"]), CX_OWNER)
+        if owner:
+            found.setdefault(item["layer"], owner)
+    return found
+
+
+def _attribute(kept: Kept | None, key: str) -> str:
+    value = attributes_of(kept.item.attributes).get(key) if kept is not None else None
+    return value if isinstance(value, str) else ""
+
+
+def shares(
+    charges: dict[str, float], owner_of: dict[str, str] | None = None, whole: float = 0.0
+) -> list[Share]:
+    """Charged layers, the largest first; `whole` is what the bar stands for, by default their sum."""
+    total = sum(charges.values())
+    whole = max(whole, total)
+    found, at = [], 0.0
+    order = list(words.LAYERS)
+    for layer, value in sorted(charges.items(), key=lambda item: (-item[1], order.index(item[0]))):
+        width = value / whole if whole else 0.0
+        found.append(
+            Share(
+                layer,
+                words.layer(layer),
+                value,
+                100 * value / total if total else 0.0,
+                f"{at * 100:.3f}%",
+                f"{width * 100:.3f}%",
+                (owner_of or {}).get(layer, ""),
+            )
+        )
+        at += width
+    return found
+
+
+def _proofs(verdict: Judged, spans: dict[str, Kept]) -> list[Proof]:
+    found = []
+    for item in verdict.evidence:
+        kept = spans.get(item["span_id"])
+        found.append(
+            Proof(
+                item["layer"],
+                item["what"],
+                words.figure(item["what"], item["value"]),
+                item["seconds"],
+                item["span_id"] if kept is not None else "",
+                kept.item.name if kept is not None else "",
+                _attribute(kept, CX_OWNER),
+                [
+                    s["start"]
+                    for s in verdict.stretches
+                    if (s["layer"], s["what"]) == (item["layer"], item["what"])
+                ],
+            )
+        )
+    return found
+
+
+def _remarks(row: CallRow, attributes: dict[str, Any]) -> list[str]:
+    """What else a reader must know to trust the verdict, in sentences."""
+    found = []
+    skipped, outside = attributes.get(CX_IMPACT_SKIPPED, 0), attributes.get(CX_IMPACT_OUTSIDE, 0)
+    if skipped:
+        found.append(
+            f"{_things(skipped, 'value or span')} could not be read and took no part in the verdict."
+        )
+    if outside:
+        found.append(
+            f"{_things(outside, 'span')} of this call lay outside its time and took no part: "
+            "a sender's clock is wrong, or a call key was used twice."
+        )
+    if row.refused:
+        found.append(f"{_things(row.refused, 'span')} of this call had unusable ids and could not be kept.")
+    if row.summary["start"] > row.last_received:
+        found.append("The call's times lie in the future: the sender's clock is ahead.")
+    return found
+
+
+def _things(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} " + " or ".join(f"{word}s" for word in noun.split(" or "))
+
+
+def _logs(kept: list[Kept]) -> list[LogLine]:
+    lines = []
+    for one in kept:
+        record = one.item
+        service = attributes_of(one.resource.attributes).get("service.name")
+        lines.append(
+            LogLine(
+                record.time_unix_nano or record.observed_time_unix_nano or one.received,
+                record.severity_text or ("" if not record.severity_number else str(record.severity_number)),
+                record.event_name,
+                words.plain(value_of(record.body)) if record.HasField("body") else "",
+                service if isinstance(service, str) else "",
+                record.span_id.hex(),
+                tree.table(attributes_of(record.attributes)),
+            )
+        )
+    return sorted(lines, key=lambda line: line.at)
+
+
+def state_text(row: CallRow, grace: float) -> str:
+    """What the reader must know of a verdict that is not the last word; "" for one that is."""
+    if row.state == FINAL:
+        return ""
+    if row.state == PARTIAL:
+        return "Partial: the end of this call never came, so this is what can be said without it."
+    if row.root_received is not None:
+        return f"Provisional: the call has just ended. Late reports are awaited for {grace:g} s."
+    return "Running: the call has not ended. This is what can be said so far."

@@ -1,0 +1,385 @@
+"""The desk's pages as a browser gets them: what they say and never say, and the same as JSON."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from desk_calls import CallMaker, whole_call
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from cxotel.desk import report
+from cxotel.desk.app import Desk
+from cxotel.desk.settings import Timing
+from cxotel.otlp import read_json
+from cxotel.otlp.proto import to_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cxotel.impact import Span
+
+HOSTILE = "<img src=x onerror=alert(1)>'\"&{{7*7}}"
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[Desk]:
+    """A desk that is quick to say its last word."""
+    with Desk(timing=Timing(grace=0.1, settle=0.02, idle=60)) as running:
+        yield running
+
+
+def send(desk: Desk, *calls: CallMaker) -> None:
+    """Calls as one request each."""
+    for call in calls:
+        body = to_request(call.spans).SerializeToString()
+        answer = httpx.post(
+            desk.http_endpoint + "/v1/traces",
+            content=body,
+            headers={"content-type": "application/x-protobuf"},
+        )
+        assert answer.status_code == 200
+
+
+def page(desk: Desk, path: str, status: int = 200) -> str:
+    """A page's HTML."""
+    answer = httpx.get(desk.web_url + path)
+    assert answer.status_code == status, answer.text
+    return answer.text
+
+
+def text_of(markup: str) -> str:
+    """What a reader sees of it, in one line."""
+    without = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", markup, flags=re.DOTALL)
+    return " ".join(html.unescape(without).replace("\N{NO-BREAK SPACE}", " ").split())
+
+
+def judged(desk: Desk, call: CallMaker) -> str:
+    """Send a call, wait for its verdict, and read its page."""
+    send(desk, call)
+    desk.wait_for_verdict(call.trace_id)
+    return page(desk, f"/call/{call.trace_id}")
+
+
+def test_an_empty_desk_says_where_to_send() -> None:
+    """The first page a newcomer sees tells what to do next."""
+    with Desk() as desk:
+        shown = text_of(page(desk, "/"))
+        assert "No call has come in yet" in shown
+        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={desk.grpc_endpoint}" in shown
+        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={desk.http_endpoint}" in shown
+
+
+def test_the_list_says_of_a_call_what_matters(desk: Desk) -> None:
+    """Severity, sentence, lost seconds, whose, queue and key; newest first."""
+    send(
+        desk,
+        older := whole_call("list-older"),
+        call := whole_call("list-newer", older.start + 10**12, queue=74),
+    )
+    sentence = desk.wait_for_verdict(call.trace_id)["summary"]
+    desk.wait_for_verdict(older.trace_id)
+    markup = page(desk, "/")
+    shown = text_of(markup)
+    for part in (sentence, "54.0 s of 5:00", "Moderate", "WFM team", "queue billing", "list-newer"):
+        assert part in shown
+    assert markup.index(call.trace_id) < markup.index(older.trace_id)
+
+
+def test_one_call_leads_with_the_sentence_and_shows_every_part(desk: Desk) -> None:
+    """Sentence as the heading, then layers, timeline, charts, evidence, spans with their attributes."""
+    call = whole_call("one call", carrier="0*20 12*10 0*30", queue=40, delivered=3)
+    markup = judged(desk, call)
+    found = desk.wait_for_verdict(call.trace_id)
+    assert text_of(markup[markup.index("<h1>") : markup.index("</h1>")]) == found["summary"]
+    shown = text_of(markup)
+    for part in (
+        f"{found['lost_seconds']:,.1f} s of 5:00",
+        "Carrier Acme Telecom",
+        "Choppy audio",
+        "Every layer the call went through was measured.",
+        "What the agent hears",
+        "worst 12.0 %",
+        "Waiting in queue",
+        "Context lost 25.0 %",
+        "sip.call_id a84b4c76e66710@sbc.example",
+        "muted false bool",
+        "cpu.share 0.31 double",
+        "tokens 128 int",
+        "http.response.status_code 200 int",
+        "service.name crm-client",
+    ):
+        assert part in shown
+    for span in call.spans:
+        assert f'id="s-{span.span_id}"' in markup
+
+
+def test_evidence_links_to_spans_that_are_on_the_page(desk: Desk) -> None:
+    """Every link within the page leads somewhere."""
+    markup = judged(desk, whole_call("links", carrier="0*20 12*10 0*30", queue=40, lookup=9))
+    targets = set(re.findall(r'href="#([^"]+)"', markup))
+    assert {f"s-{span_id}" for span_id in re.findall(r'id="s-([^"]+)"', markup)} & targets
+    assert targets <= set(re.findall(r'id="([^"]+)"', markup))
+
+
+def test_what_was_not_measured_is_said_plainly(desk: Desk) -> None:
+    """A blind layer is named, with what that means."""
+    shown = text_of(judged(desk, whole_call("blind", blind=True)))
+    assert "Agent's network The call went through it, and nothing was measured there" in shown
+
+
+def test_what_was_skipped_outside_or_refused_is_counted(desk: Desk) -> None:
+    """The reader learns what the verdict could not use."""
+    call = whole_call("odd things")
+    call.add("talk", "ccaas", 4000, 4100, cx_layer="ccaas", cx_activity="talk")
+    call.add("hold", "ccaas", 100, 101, cx_layer="ccaas", cx_activity="hold", cx_wait_seconds=float("nan"))
+    request = to_request(call.spans)
+    request.resource_spans[0].scope_spans[0].spans.add(
+        trace_id=bytes.fromhex(call.trace_id), span_id=b"seven77"
+    )
+    httpx.post(
+        desk.http_endpoint + "/v1/traces",
+        content=request.SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+    )
+    desk.wait_for_verdict(call.trace_id)
+    shown = text_of(page(desk, f"/call/{call.trace_id}"))
+    assert "1 value or span could not be read" in shown
+    assert "1 span of this call lay outside its time" in shown
+    assert "1 span of this call had unusable ids" in shown
+
+
+def test_provisional_and_partial_are_said_in_words() -> None:
+    """A verdict that is not the last word says so, and why."""
+    with Desk(timing=Timing(grace=60, idle=0.3, settle=0.02)) as desk:
+        ended, endless = whole_call("provisional"), whole_call("partial")
+        endless.spans.pop()
+        send(desk, ended, endless)
+        desk.wait_for_verdict(endless.trace_id)
+        assert "Partial: the end of this call never came" in text_of(page(desk, f"/call/{endless.trace_id}"))
+        assert "Provisional: the call has just ended" in text_of(page(desk, f"/call/{ended.trace_id}"))
+        shown = text_of(page(desk, "/"))
+        assert "provisional" in shown
+        assert "partial" in shown
+
+
+def test_a_running_call_is_listed_as_running(desk: Desk) -> None:
+    """Its first span is enough."""
+    call = CallMaker("running")
+    call.add("ivr", "ivr", 0, 5, cx_layer="ccaas", cx_activity="ivr")
+    send(desk, call)
+    deadline = time.monotonic() + 5
+    while report.verdict_report(desk.store, bytes.fromhex(call.trace_id)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "Running" in text_of(page(desk, "/"))
+    assert "Running: the call has not ended" in text_of(page(desk, f"/call/{call.trace_id}"))
+
+
+def test_a_correction_shows_both_verdicts(desk: Desk) -> None:
+    """When, why, and what was said before."""
+    call = whole_call("page correction", lookup=9)
+    late = [call.spans.pop(i) for i, s in reversed(list(enumerate(call.spans))) if s.name == "crm lookup"]
+    judged(desk, call)
+    before = desk.wait_for_verdict(call.trace_id)["summary"]
+    call.spans[:] = late
+    send(desk, call)
+    deadline = time.monotonic() + 5
+    while desk.wait_for_verdict(call.trace_id)["corrections"] == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    shown = text_of(page(desk, f"/call/{call.trace_id}"))
+    assert re.search(r"Corrected \S+ \S+ UTC , because more of the call came in late", shown)
+    assert before in shown
+    assert "corrected" in text_of(page(desk, "/"))
+
+
+def test_hostile_names_and_values_are_only_text(desk: Desk) -> None:
+    """Whatever a sender writes anywhere, no tag and no template of it survives."""
+    call = whole_call(HOSTILE, queue=74)
+    for span in call.spans:
+        span.service = HOSTILE
+        span.attributes = {k: HOSTILE if k in NAMED else v for k, v in span.attributes.items()} | {
+            HOSTILE: [HOSTILE]
+        }
+    call.add(HOSTILE, HOSTILE, 10, 20, cx_layer="ccaas", cx_activity=HOSTILE, parent="")
+    call.add("leg", HOSTILE, 10, 20, cx_layer=HOSTILE)
+    call.spans[-1].status_message = HOSTILE
+    shown = judged(desk, call) + page(desk, "/")
+    assert "<img" not in shown
+    assert "onerror=alert(1)&gt;" in shown
+    assert "{{7*7}}" in html.unescape(shown)
+
+
+NAMED = {
+    "cx.owner",
+    "cx.queue.name",
+    "cx.site",
+    "cx.partner",
+    "cx.carrier.name",
+    "cx.media.codec",
+    "hw.model",
+}
+
+
+def test_logs_of_the_call_are_on_its_page(desk: Desk) -> None:
+    """Event name, body, attributes, and a link to the span."""
+    call = whole_call("with logs")
+    logs = ExportLogsServiceRequest()
+    record = (
+        logs.resource_logs.add()
+        .scope_logs.add()
+        .log_records.add(
+            trace_id=bytes.fromhex(call.trace_id), span_id=bytes.fromhex(call.root_id), severity_text="INFO"
+        )
+    )
+    record.event_name, record.body.string_value = "cx.call.started", "the call began"
+    record.time_unix_nano = call.start
+    httpx.post(
+        desk.http_endpoint + "/v1/logs",
+        content=logs.SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+    )
+    markup = judged(desk, call)
+    assert "INFO cx.call.started the call began" in text_of(markup)
+    assert f'<a href="#s-{call.root_id}" class="mono">' in markup
+
+
+def test_times_are_utc_without_a_script_and_machine_readable(desk: Desk) -> None:
+    """The server says UTC; a script may say it in the reader's own time."""
+    markup = judged(desk, whole_call("times"))
+    assert (
+        '<time datetime="2026-11-20T09:00:00.000Z" data-form="both">2026-11-20 09:00:00 UTC</time>' in markup
+    )
+
+
+def test_times_beyond_any_calendar_do_no_harm(desk: Desk) -> None:
+    """A span that ends in the year 2554 is shown as what it is, and the list stays in order."""
+    call = CallMaker("future", start=2**63)
+    call.add("talk", "ccaas", 0, 60, cx_layer="ccaas", cx_activity="talk")
+    call.root(60)
+    assert "clock is ahead" in text_of(judged(desk, call))
+    assert call.trace_id in page(desk, "/")
+
+
+def test_every_answer_forbids_scripts_from_elsewhere(desk: Desk) -> None:
+    """CSP without any exception for inline code, on pages, data, files and errors alike."""
+    call = whole_call("csp")
+    markup = judged(desk, call)
+    for path in ("/", "/received", f"/call/{call.trace_id}", "/static/desk.js", "/nothing"):
+        headers = httpx.get(desk.web_url + path).headers
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    for shown in (markup, page(desk, "/")):
+        assert not re.search(r"<script(?![^>]*src=)|<style|<\w[^>]*\s(on\w+|style)=", shown)
+
+
+def test_a_foreign_host_is_turned_away(desk: Desk) -> None:
+    """DNS rebinding must not read calls."""
+    assert httpx.get(desk.web_url, headers={"host": "evil.example:8317"}).status_code == 421
+    assert httpx.get(desk.web_url, headers={"host": "[::1]:8317"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/call/" + "0" * 32, "/call/nothing", "/nothing"])
+def test_what_is_not_there_gets_a_page(desk: Desk, path: str) -> None:
+    """With a way back."""
+    assert 'href="/"' in page(desk, path, 404)
+
+
+@pytest.mark.parametrize("before", ["x", "-1-" + "0" * 32, "1-zz", "9" * 30 + "-" + "0" * 32])
+def test_a_broken_page_address_is_a_bad_request(desk: Desk, before: str) -> None:
+    """The message says what belongs there."""
+    assert "earlier page" in page(desk, f"/?before={before}", 400)
+
+
+def test_json_beside_every_page(desk: Desk) -> None:
+    """The verdict, the list with its next page, and clear errors."""
+    call = whole_call("as json", queue=74)
+    judged(desk, call)
+    found = httpx.get(f"{desk.web_url}/call/{call.trace_id}.json").json()
+    assert found == desk.wait_for_verdict(call.trace_id)
+    assert found["attributes"]["cx.impact.layer"] == "ccaas"
+    first = httpx.get(desk.web_url + "/api/calls?limit=1").json()
+    second = httpx.get(desk.web_url + "/api/calls", params={"limit": 500, "before": first["next"]}).json()
+    every = httpx.get(desk.web_url + "/api/calls?limit=500").json()["calls"]
+    assert first["calls"] + second["calls"] == every
+    assert second["next"] is None
+    assert found["summary"] in [one["summary"] for one in every]
+    for path in ("/api/calls?limit=0", "/api/calls?limit=many", "/api/calls?before=x"):
+        assert "must be" in httpx.get(desk.web_url + path).json()["error"]
+    assert httpx.get(f"{desk.web_url}/call/{'0' * 32}.json").json()["error"].startswith("No call")
+
+
+def test_the_whole_trace_as_otlp_json_can_be_read_again(desk: Desk) -> None:
+    """Hex ids, all spans, the stamp: `cxotel judge` takes it as it is."""
+    call = whole_call("otlp out", queue=74)
+    judged(desk, call)
+    text = page(desk, f"/call/{call.trace_id}/otlp.json")
+    spans: list[Span] = list(read_json(text))
+    assert {span.span_id for span in call.spans} <= {span.span_id for span in spans}
+    root = next(span for span in spans if span.span_id == call.root_id)
+    assert root.attributes["cx.impact.layer"] == "ccaas"
+    assert page(desk, f"/call/{'0' * 32}/otlp.json", 404)
+
+
+def test_more_calls_than_a_page_are_reached_by_going_on() -> None:
+    """Every call once, newest first, over all pages."""
+    with Desk(timing=Timing(grace=0, settle=0)) as desk:
+        calls = []
+        for number in range(53):
+            call = CallMaker(f"many {number}", whole_call().start + number * 10**9)
+            call.root(10)
+            calls.append(call)
+        send(desk, *calls)
+        for call in calls:
+            desk.wait_for_verdict(call.trace_id)
+        first = page(desk, "/")
+        older = html.unescape(re.search(r'href="(/\?before=[^"]+)"', first).group(1))
+        shown = re.findall(r'id="c-(\w+)"', first) + re.findall(r'id="c-(\w+)"', page(desk, older))
+        assert shown == [call.trace_id for call in reversed(calls)]
+
+
+def test_the_received_page_counts_what_was_refused_and_why(desk: Desk) -> None:
+    """In words, with the latest reason."""
+    httpx.post(desk.http_endpoint + "/v1/traces", content=b"", headers={"content-type": "text/plain"})
+    desk.store.write(lambda connection: None).result(5)
+    shown = text_of(page(desk, "/received"))
+    assert "Requests refused: wrong content type or encoding" in shown
+    assert "content type 'text/plain'" in shown
+    assert "refused" in text_of(page(desk, "/").partition("<footer")[2])
+
+
+def test_open_pages_hear_of_new_verdicts(desk: Desk) -> None:
+    """The list hears of all, a call's page only of its own."""
+    call, other = whole_call("events"), whole_call("other events")
+    judged(desk, call)
+    with (
+        httpx.Client(timeout=5) as client,
+        client.stream("GET", desk.web_url + "/events") as every,
+        client.stream("GET", f"{desk.web_url}/events?call={other.trace_id}") as own,
+        client.stream("GET", f"{desk.web_url}/events?call={call.trace_id}") as foreign,
+    ):
+        silent = foreign.iter_lines()
+        assert next(silent) == "retry: 2000"
+        send(desk, other)
+        for stream in (every, own):
+            assert "event: change" in (line for line in stream.iter_lines())
+    assert page(desk, "/events?call=x", 400)
+
+
+def test_stopping_lets_open_pages_go() -> None:
+    """A page left open does not keep the desk from stopping."""
+    desk = Desk().start()
+    with httpx.Client(timeout=10) as client, client.stream("GET", desk.web_url + "/events") as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        began = time.monotonic()
+        desk.stop()
+        assert time.monotonic() - began < 4
+        assert list(lines) == [""]
+    desk.stop()
