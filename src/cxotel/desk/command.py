@@ -1,0 +1,95 @@
+"""`cxotel serve`: the desk from the command line."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from cxotel.desk.app import Desk
+from cxotel.desk.guard import is_loopback
+from cxotel.desk.settings import Timing, default_db
+from cxotel.desk.store import StoreError
+
+PORT = click.IntRange(0, 65535)
+SECONDS = click.FloatRange(0, 86_400)
+
+
+@click.command(
+    context_settings={"auto_envvar_prefix": "CXOTEL_DESK", "show_default": True, "max_content_width": 100}
+)
+@click.option("--host", default="127.0.0.1", show_envvar=True, help="Address to listen on.")
+@click.option(
+    "--grpc-port", default=4317, type=PORT, show_envvar=True, help="OTLP/gRPC; 0 takes a free port."
+)
+@click.option(
+    "--http-port", default=4318, type=PORT, show_envvar=True, help="OTLP/HTTP; 0 takes a free port."
+)
+@click.option("--web-port", default=8317, type=PORT, show_envvar=True, help="The pages; 0 takes a free port.")
+@click.option(
+    "--db",
+    type=click.Path(dir_okay=False),
+    default=lambda: str(default_db()),
+    show_default="in your data directory",
+    show_envvar=True,
+    help="File to keep everything in; :memory: keeps it only while the desk runs.",
+)
+@click.option(
+    "--grace",
+    default=6.0,
+    type=SECONDS,
+    show_envvar=True,
+    help="Seconds from a call's end to its final verdict: senders flush every 5 s.",
+)
+@click.option(
+    "--idle",
+    default=600.0,
+    type=SECONDS,
+    show_envvar=True,
+    help="Seconds without a span until a call is partial.",
+)
+def serve(
+    host: str, grpc_port: int, http_port: int, web_port: int, db: str, grace: float, idle: float
+) -> None:
+    """Receive calls over OTLP, judge them, and show them on a page.
+
+    Point any OpenTelemetry exporter at the gRPC or HTTP address that is printed. Everything is kept in one
+    file. Ctrl-C stops the desk; what was acknowledged is on disk.
+    """
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO
+    )
+    for noisy in ("uvicorn", "uvicorn.error", "grpc"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    desk = Desk(
+        db if db == ":memory:" else Path(db),
+        host=host,
+        grpc_port=grpc_port,
+        http_port=http_port,
+        web_port=web_port,
+        timing=Timing(grace=grace, idle=idle),
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        desk.start()
+    except (OSError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Pages      {desk.web_url}")
+    click.echo(f"OTLP/gRPC  {desk.grpc_endpoint}")
+    click.echo(f"OTLP/HTTP  {desk.http_endpoint}")
+    click.echo(f"Kept in    {desk.store.path}")
+    if not is_loopback(host):
+        click.echo(
+            "Anyone who reaches this address can read and send calls: put a firewall or proxy before it.",
+            err=True,
+        )
+    sys.stdout.flush()
+    stop.wait()
+    click.echo("Stopping.")
+    desk.stop()
