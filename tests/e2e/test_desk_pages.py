@@ -1,0 +1,262 @@
+"""The desk's pages in a real browser: layout, themes, keyboard, live updates, hostile senders."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from playwright.sync_api import sync_playwright
+
+from cxotel.desk.app import Desk
+from cxotel.desk.settings import Timing
+from cxotel.otlp.proto import to_request
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from desk_calls import CallMaker, some_calls, whole_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.e2e
+CHROMIUM = "/usr/bin/chromium"
+HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>{{7*7}}\'"' + "W" * 300
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[tuple[Desk, list[CallMaker]]]:
+    """A desk with a dozen calls and one hostile one."""
+    calls = some_calls(time.time_ns())
+    hostile = whole_call(HOSTILE, calls[0].start, queue=74, carrier="0*20 14*20 0*20")
+    for span in hostile.spans:
+        span.service = HOSTILE
+        span.attributes = {
+            **span.attributes,
+            **{key: HOSTILE for key in span.attributes if key in ("cx.owner", "cx.queue.name", "cx.site")},
+            HOSTILE: HOSTILE,
+        }
+    hostile.add(HOSTILE, HOSTILE, 10, 20, cx_layer="crm", cx_activity="lookup")
+    with Desk(timing=Timing(grace=0.1, settle=0.02)) as running:
+        for call in (*calls, hostile):
+            send(running, call)
+            running.wait_for_verdict(call.trace_id)
+        yield running, [*calls, hostile]
+
+
+def send(desk: Desk, call: CallMaker) -> None:
+    """A call over OTLP/HTTP."""
+    httpx.post(
+        desk.http_endpoint + "/v1/traces",
+        content=to_request(call.spans).SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+    ).raise_for_status()
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages, and fails if any of them complains to its console."""
+    complaints: list[str] = []
+    contexts: list[Any] = []
+
+    def open_page(url: str, width: int = 1440, scheme: str = "light", **options: Any) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            timezone_id="Asia/Kolkata",
+            **options,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on(
+            "console", lambda message: complaints.append(message.text) if "404" not in message.text else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def pages(desk: Desk, calls: list[CallMaker]) -> list[str]:
+    """All kinds of pages, with the hostile call and one that runs."""
+    hurt, hostile = calls[-3], calls[-1]
+    return [
+        desk.web_url,
+        desk.web_url + "/received",
+        *(desk.call_url(call.trace_id) for call in (calls[0], hurt, hostile)),
+        desk.web_url + "/call/nothing",
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_is_wider_than_the_window(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page], width: int, scheme: str
+) -> None:
+    """Nothing scrolls sideways, also with every span open and hostile names of 300 letters."""
+    for url in pages(*desk):
+        page = opened(url, width, scheme)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true })")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, url
+
+
+def test_nothing_a_sender_writes_runs(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Hostile names, values, owners and keys are text on every page."""
+    for url in pages(*desk):
+        page = opened(url)
+        assert page.evaluate("window.owned") is None
+        assert page.locator("img").count() == 0
+
+
+def contrast(page: Page) -> list[str]:
+    """Texts whose contrast is under 4.5 to 1 (WCAG 2.2, 1.4.3)."""
+    found: list[str] = page.evaluate(
+        """() => {
+          const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+          const rgb = (colour, under) => {
+            canvas.fillStyle = `rgb(${under})`; canvas.fillRect(0, 0, 1, 1);
+            canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+            return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+          };
+          const linear = (v) => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+          const light = (c) => c.map((v) => linear(v / 255))
+            .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+          const ground = (e) => {
+            const all = []; for (let n = e; n; n = n.parentElement) all.unshift(n);
+            return all.reduce((under, n) => rgb(getComputedStyle(n).backgroundColor, under), [255, 255, 255]);
+          };
+          const bad = [];
+          for (const e of document.querySelectorAll("main *, header *, footer *")) {
+            const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+            if (!own || e.closest("svg") || !e.getClientRects().length) continue;
+            const under = ground(e), a = light(rgb(getComputedStyle(e).color, under)), b = light(under);
+            const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+            if (ratio < 4.5) bad.push(`${e.textContent.trim().slice(0, 30)} ${ratio.toFixed(2)}`);
+          }
+          return bad;
+        }"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page], scheme: str
+) -> None:
+    """In both themes, all texts stand out from their ground."""
+    running, calls = desk
+    for url in (running.web_url, running.web_url + "/received", running.call_url(calls[-3].trace_id)):
+        assert contrast(opened(url, 1440, scheme)) == []
+
+
+def test_times_are_the_readers_own(desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]) -> None:
+    """In Kolkata it is half past two when it is nine in Greenwich."""
+    running, _ = desk
+    call = whole_call("kolkata")
+    send(running, call)
+    running.wait_for_verdict(call.trace_id)
+    page = opened(running.call_url(call.trace_id))
+    assert "14:30:00" in page.locator(".hero time").first.inner_text()
+    assert page.locator("svg.axis text").first.text_content() == "14:30:00"
+    assert "Kolkata" in page.locator("#foot").inner_text() or "Calcutta" in page.locator("#foot").inner_text()
+
+
+def test_without_scripts_times_are_utc_and_all_is_there(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Scripts only add comfort."""
+    running, calls = desk
+    page = opened(running.call_url(calls[-3].trace_id), java_script_enabled=False)
+    assert "UTC" in page.locator(".hero time").first.inner_text()
+    page.locator("#spans summary").first.click()
+    assert page.locator("#spans .fields").first.is_visible()
+
+
+def test_a_new_call_appears_and_its_page_is_a_click_away(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Without reloading: first provisional, then final."""
+    running, _ = desk
+    page = opened(running.web_url)
+    page.evaluate("window.mine = 1")
+    call = whole_call("live", time.time_ns() - 300 * 10**9, queue=74)
+    send(running, call)
+    page.locator(f"#c-{call.trace_id}").wait_for(timeout=5000)
+    page.locator(f"#c-{call.trace_id} a.sentence").click()
+    page.wait_for_url(running.call_url(call.trace_id))
+    assert page.locator("h1").inner_text().startswith("The customer waited 54 of 300 seconds too long")
+
+
+def test_an_open_call_page_follows_its_corrections(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """What is open stays open, and the page is not loaded again."""
+    running, _ = desk
+    call = whole_call("follow", lookup=9)
+    late = [span for span in call.spans if span.name == "crm lookup"]
+    call.spans[:] = [span for span in call.spans if span.name != "crm lookup"]
+    send(running, call)
+    running.wait_for_verdict(call.trace_id)
+    page = opened(running.call_url(call.trace_id))
+    page.locator("#spans summary").nth(3).click()
+    page.evaluate("window.mine = 1")
+    open_id = page.locator("#spans details[open]").get_attribute("id")
+    call.spans[:] = late
+    send(running, call)
+    page.get_by_text("because more of the call came in late").wait_for(timeout=5000)
+    assert page.locator(f"#{open_id}[open]").count() == 1
+    assert page.evaluate("window.mine") == 1
+
+
+def test_evidence_opens_its_span_with_the_keyboard(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Tab to the link, Enter, and the span is open and in sight."""
+    running, calls = desk
+    page = opened(running.call_url(calls[-3].trace_id))
+    link = page.locator(".proofs a").first
+    link.focus()
+    page.keyboard.press("Enter")
+    target = page.locator(link.get_attribute("href"))
+    target.locator(".fields").first.wait_for(state="visible")
+    assert page.evaluate("document.activeElement.closest('details').id") == target.get_attribute("id")
+
+
+def test_the_first_tab_stop_skips_to_the_content(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """WCAG 2.2, 2.4.1."""
+    page = opened(desk[0].web_url)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+
+
+def test_print_shows_every_span_on_white(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """A call goes on paper whole."""
+    running, calls = desk
+    page = opened(running.call_url(calls[-3].trace_id))
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#spans > details:not([open])").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
