@@ -96,6 +96,32 @@ def test_the_environments_sampler_decides(monkeypatch: pytest.MonkeyPatch) -> No
     assert ((), "00") == (memory.get_finished_spans(), headers["traceparent"][-2:])
 
 
+def test_sampling_can_be_changed_later() -> None:
+    """The host's sampler was not forgotten."""
+    provider, memory = host(sampler=ALWAYS_OFF)
+    cxotel.configure(tracer_provider=provider)
+    cxotel.start_call("c-1").stop()
+    cxotel.configure(sample_every_call=False)
+    cxotel.start_call("c-2").stop()
+    cxotel.configure(sample_every_call=True)
+    cxotel.start_call("c-3").stop()
+
+    roots = [
+        span.attributes["cx.call.id"] for span in memory.get_finished_spans() if span.name == "call inbound"
+    ]
+    assert ["c-1", "c-3"] == roots
+
+
+def test_a_call_that_its_owner_did_not_keep_is_kept_by_nobody() -> None:
+    """The flag of our own context is followed."""
+    provider, memory = host()
+    cxotel.configure(tracer_provider=provider)
+    headers = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-00", "tracestate": "cx=1"}
+    cxotel.join_call(carrier=headers).start_leg("carrier").stop()
+
+    assert () == memory.get_finished_spans()
+
+
 def test_configuring_again_changes_only_what_is_given() -> None:
     """And adds no second processor."""
     provider, memory = host()

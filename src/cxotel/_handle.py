@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
@@ -52,8 +51,8 @@ class Handle:
         self._started = started
         self._on_end = on_end
         self._ended = False
+        self._first_end = iter((True,))  # whoever takes it ends the span: next() is atomic
         self._generation = _guard.generation
-        self._lock = threading.RLock()
         self._tokens: list[Token[Context]] = []
 
     @property
@@ -120,12 +119,11 @@ class Handle:
             if self._generation != _guard.generation:
                 _guard.count(_guard.FORKED)
                 return
-            with self._lock:
-                if self._ended:
-                    if not again:
-                        _guard.count(_guard.ENDED_TWICE)
-                    return
-                self._ended = True
+            if not next(self._first_end, False):
+                if not again:
+                    _guard.count(_guard.ENDED_TWICE)
+                return
+            self._ended = True
             at = _values.time_ns(end_time, "end_time") or _clock.now()
             try:
                 self._before_end(error, at)
@@ -145,17 +143,15 @@ class Handle:
             self._on_end(self)
 
     def __enter__(self) -> Self:
-        with _guard.swallow("enter"):
-            self._tokens.append(otel_context.attach(self._context))
+        self._tokens.append(otel_context.attach(self._context))
         return self
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         try:
-            with _guard.swallow("exit"):
-                if self._tokens:
-                    otel_context.detach(self._tokens.pop())
+            if self._tokens:
+                otel_context.detach(self._tokens.pop())  # logs what goes wrong, and does not raise
         finally:
             self._finish(error if isinstance(error, Exception) else None, None, again=True)
 

@@ -52,36 +52,52 @@ state = State(
 
 
 class CallSampler:
-    """Sampler of our own tracer: `inner` decides, and roots get the tracestate member `cx`."""
+    """Sampler of our own tracer: keeps every call, or lets `inner` decide; marks the tracestate of roots.
 
-    def __init__(self, inner: Any) -> None:
+    Whether to keep a call is decided after it was judged; a parent that was not sampled is followed, so that
+    a call is kept by all its participants or by none.
+    """
+
+    def __init__(self, inner: Any, *, every_call: bool) -> None:
+        from opentelemetry.sdk.trace import sampling  # noqa: PLC0415 (the core needs no SDK)
+
         self.inner = inner
+        self.every_call = every_call
+        self._result = sampling.SamplingResult
+        self._decisions = (sampling.Decision.DROP, sampling.Decision.RECORD_AND_SAMPLE)
 
-    def should_sample(self, *args: Any, **kwargs: Any) -> Any:
-        """The decision of `inner`, its tracestate marked."""
-        result = self.inner.should_sample(*args, **kwargs)
+    def should_sample(
+        self,
+        parent_context: Any,
+        trace_id: int,
+        name: str,
+        kind: Any = None,
+        attributes: Any = None,
+        links: Any = (),
+    ) -> Any:
+        """Drop, or record and sample; with the tracestate that says whose trace it is."""
+        if self.every_call:
+            parent = trace.get_current_span(parent_context).get_span_context()
+            keep = not parent.is_valid or parent.trace_flags.sampled
+            result = self._result(self._decisions[keep], attributes if keep else None, parent.trace_state)
+        else:
+            result = self.inner.should_sample(parent_context, trace_id, name, kind, attributes, links)
         if propagation.MEMBER not in (result.trace_state or ()):
             result.trace_state = propagation.marked(result.trace_state)
         return result
 
     def get_description(self) -> str:
         """Name for logs."""
-        return f"CallSampler{{{self.inner.get_description()}}}"
-
-
-def _every_call() -> Any:
-    from opentelemetry.sdk.trace import sampling  # noqa: PLC0415 (the core needs no SDK)
-
-    return sampling.ParentBased(sampling.ALWAYS_ON)
+        return "CallSampler" if self.every_call else f"CallSampler{{{self.inner.get_description()}}}"
 
 
 def _adopt(tracer: Any) -> Tracer:
     """Give an SDK's tracer, which is ours alone, our ids and sampler; another tracer stays as it is."""
     if hasattr(tracer, "id_generator") and not isinstance(tracer.id_generator, CallIdGenerator):
         tracer.id_generator = CallIdGenerator(tracer.id_generator)
-    if hasattr(tracer, "sampler") and not isinstance(tracer.sampler, CallSampler):
-        own = state.sample_every_call and not os.environ.get("OTEL_TRACES_SAMPLER")
-        tracer.sampler = CallSampler(_every_call() if own else tracer.sampler)
+    if hasattr(tracer, "sampler"):
+        theirs = tracer.sampler.inner if isinstance(tracer.sampler, CallSampler) else tracer.sampler
+        tracer.sampler = CallSampler(theirs, every_call=samples_every_call())
     return tracer  # type: ignore[no-any-return]
 
 

@@ -31,6 +31,7 @@ class Starter(Handle):
     """A handle that other handles are started from, and that ends those which are still open when it ends."""
 
     is_owner: bool
+    _trace: int
     join_method: str
     _stamp: Stamp
     _links: tuple[trace.Link, ...]
@@ -196,6 +197,8 @@ class Starter(Handle):
         if usual is None:
             _values.member(activity, CxActivity.VALUES, "activity")
             usual = Kind(CxLayer.CCAAS, "activity")
+        if layer is None and name is None:
+            return usual
         return Kind(_values.text(layer) or usual.layer, _values.text(name) or usual.name)
 
     def _attributes(
@@ -207,8 +210,10 @@ class Starter(Handle):
         attributes.update(own)
         if self._aliases and not self.is_owner:
             attributes[names.CX_CALL_ALIAS] = list(self._aliases)
-        if owner is not None and (good := _values.attribute(names.CX_OWNER, owner)) is not None:
+        if good := _values.text(owner):
             attributes[names.CX_OWNER] = good
+        elif owner is not None:
+            _guard.count(_guard.BAD_VALUE, hint=f"owner: give who can fix it as a string, not {owner!r:.40}")
         if activity in CxActivity.VALUES:
             attributes[names.CX_ACTIVITY] = activity
         if kind.layer in CxLayer.VALUES:
@@ -236,17 +241,16 @@ class Starter(Handle):
 
     def _below(self, parent: Handle | Context | None) -> Context:
         """The given parent's context, else the current one if it is of this call, else the call's."""
-        if isinstance(parent, Handle):
-            return parent.context
-        if isinstance(parent, otel_context.Context):
-            return parent
         if parent is not None:
+            if isinstance(parent, Handle):
+                return parent.context
+            if isinstance(parent, otel_context.Context):
+                return parent
             _guard.count(
                 _guard.BAD_VALUE, hint=f"parent: give a handle or a context, not a {type(parent).__name__}"
             )
         current = trace.get_current_span().get_span_context()
-        mine = trace.get_current_span(self._context).get_span_context()
-        return otel_context.get_current() if current.trace_id == mine.trace_id else self._context
+        return otel_context.get_current() if current.trace_id == self._trace else self._context
 
     def _take_links(self) -> tuple[trace.Link, ...]:
         links, self._links = self._links, ()

@@ -70,8 +70,14 @@ def attributes(given: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
     except Exception:  # noqa: BLE001 (the host's mapping may raise anything)
         _guard.count(_guard.BAD_VALUE, hint=f"attributes: give a mapping, not a {type(given).__name__}")
         return {}
-    cleaned = ((key, attribute(key, value)) for key, value in items)
-    return {key: value for key, value in cleaned if value is not None}
+    cleaned: dict[str, AttributeValue] = {}
+    for key, value in items:
+        # Most values are plain text or flags: they need no second look.
+        plain = (type(value) is str and value.isascii()) or type(value) is bool
+        good = value if plain and type(key) is str and key else attribute(key, value)
+        if good is not None:
+            cleaned[key] = good
+    return cleaned
 
 
 def time_ns(value: Any, name: str) -> int | None:

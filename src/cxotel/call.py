@@ -55,6 +55,7 @@ class Call(Starter):
         self._sessions = []
         self._facts: dict[str, AttributeValue] = {}
         parent = trace.NonRecordingSpan(joined.parent)
+        self._trace = joined.root.trace_id
         base = with_stamp(self._stamp)
         super().__init__(parent, trace.set_span_in_context(parent, base), _clock.now())
 

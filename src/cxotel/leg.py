@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -58,6 +59,7 @@ class Leg(Handle):
     ) -> None:
         super().__init__(span, context, started, on_end)
         self.window = window
+        self._lock = threading.RLock()  # figures may come from another thread than the one that ends the leg
         self._name = name
         self._attributes = attributes
         self._parent = parent

@@ -52,10 +52,12 @@ class CallContextProcessor(_Processor):
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
         """Stamp the span; frameworks that pass contexts about are looked at first, then the current one."""
         with _guard.swallow("call context"):
+            if span.instrumentation_scope.name == SCOPE:
+                return
             stamp = stamp_of(parent_context) if parent_context is not None else None
             if stamp is None:
                 stamp = stamp_of()
-            if stamp is not None and span.instrumentation_scope.name != SCOPE:
+            if stamp is not None:
                 span.set_attributes(stamp.attributes)
 
     def _on_ending(self, span: Any) -> None:
