@@ -65,7 +65,7 @@ class Peer:
     """Follows one connection; made before its first negotiation, or at any time later."""
 
     def __init__(self, pc: RTCPeerConnection, recording: Recording) -> None:
-        self._pc = weakref.ref(pc, lambda _: self.end_with_process())
+        self._pc = weakref.ref(pc)  # what the host forgets is collected as ever
         self._recording = recording
         self._lock = threading.RLock()  # SIGTERM ends a connection from another thread than its loop's
         self._tracks: list[WatchedTrack] = []
@@ -197,7 +197,9 @@ class Peer:
     def _tick(self) -> None:
         with _guard.swallow("aiortc tick"), self._lock:
             pc = self._pc()
-            if self.ended or pc is None or self._loop is None:
+            if pc is None:
+                self._end(error=None, at=self._last_seen)
+            if pc is None or self.ended or self._loop is None:
                 return
             self._timer = self._loop.call_later(TICK, self._tick)
             self._start_if_audio(pc)  # it may come to a connection of data or video by a later negotiation

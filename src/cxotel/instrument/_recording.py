@@ -13,7 +13,14 @@ from opentelemetry import trace
 
 from cxotel import _semconv as names
 from cxotel import propagation
-from cxotel._semconv import CxActivity, CxCallDirection, CxCallEndedBy, CxCallOutcome, CxMediaRole
+from cxotel._semconv import (
+    CxActivity,
+    CxCallDirection,
+    CxCallEndedBy,
+    CxCallMedium,
+    CxCallOutcome,
+    CxMediaRole,
+)
 from cxotel.call import join_call, start_call
 from cxotel.media.aiortc_stats import AiortcReader, PlayMeter
 from cxotel.media.windows import Hints
@@ -91,7 +98,14 @@ class CallRecording:
             return join_call(namespace=self._namespace)
         direction = CxCallDirection.OUTBOUND if offerer else CxCallDirection.INBOUND
         # With a key, the request in which the connection was made becomes a link; without, the trace.
-        return start_call(uuid.uuid4().hex, direction=direction, namespace=self._namespace, start_time=at)
+        return start_call(
+            uuid.uuid4().hex,
+            direction=direction,
+            namespace=self._namespace,
+            # A customer who speaks WebRTC came over the web; how other parties' customers came is not known.
+            medium=CxCallMedium.WEB if self._role == CxMediaRole.CUSTOMER else None,
+            start_time=at,
+        )
 
     def connected(self, codec: Codec | None, timings: Timings) -> None:
         """Media can flow: open the legs."""
