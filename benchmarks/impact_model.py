@@ -49,8 +49,8 @@ def items(values: list[str]) -> str:
 def media_call(rng: random.Random) -> list[Span]:
     """A call of five minutes with three legs, loss and delay in both directions; every fifth is bad.
 
-    Healthy loss is what a rig's 5 s windows show: mostly 0, now and then a packet or two of 250 (0.4 %), delays
-    that wander by some ms; so no two windows in a row are equal.
+    Healthy loss is what a rig's 5 s windows show: mostly 0, now and then a packet or two of 250
+    (0.4 %), delays that wander by some ms; so no two windows in a row are equal.
     """
     bad = rng.random() < 0.2
     spans = [

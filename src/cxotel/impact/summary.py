@@ -81,7 +81,7 @@ def joined(words: list[str]) -> str:
 
 def _lead(told: Told, parameters: Parameters) -> str:
     if told.outcome in _ENDINGS:
-        return told.outcome
+        return told.outcome if told.layers else f"{told.outcome}_without_loss"
     if not told.layers:
         return "nothing"
     kinds = {_kind(item.what) for item in told.items}
