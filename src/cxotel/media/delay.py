@@ -46,7 +46,8 @@ class OneWay:
         self._transit = _Renewed()
         self._floor = Floor()
         self._least: float | None = None
-        self._last_sent = self._last_received = 0.0
+        self._last_sent: float | None = None
+        self._last_received = 0.0
         self._useless = False
         self.rise: float | None = None
         """Seconds that the way to here takes more than it did at best; None without sender reports."""

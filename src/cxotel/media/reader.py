@@ -7,14 +7,24 @@ buffering beyond what jitter explains, are the device's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from cxotel.media.delay import OneWay
 from cxotel.media.flow import Counts, Flow
 from cxotel.media.rtp import JITTER_LIMIT_SECONDS
 from cxotel.media.sample import Sample, SenderReport, Stream, difference
-from cxotel.media.windows import ABSENT, INACTIVE, RESET, UNPOLLED, Hints, Part, Window, Windows
+from cxotel.media.windows import (
+    ABSENT,
+    INACTIVE,
+    RESET,
+    UNPOLLED,
+    Hints,
+    Part,
+    Window,
+    Windows,
+    checked_window,
+    is_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -59,11 +69,9 @@ class StatsReader:
         """See `Flow` for `exact`.
 
         Raises:
-            ValueError: `window` is not a finite number above 0.
+            ValueError: `window` is not 0.1 to 1e6 seconds.
         """
-        if not (isfinite(window) and window > 0.0):
-            raise ValueError(f"window of {window} s: must be above 0")
-        self._length = window
+        self._length = checked_window(window)
         self._start = start
         self._exact = exact
         self._windows: Windows | None = None
@@ -79,7 +87,7 @@ class StatsReader:
         self._jitter: tuple[float, float] = (0.0, 0.0)
 
     def _take(self, sample: Sample, at: float, hints: Hints) -> list[Window]:
-        if not isfinite(at):
+        if not is_time(at):
             return []
         if self._windows is None or self._flow is None:
             self._windows = Windows(self._length, at if self._start is None else self._start)
@@ -96,7 +104,7 @@ class StatsReader:
     def _end(self, at: float) -> list[Window]:
         if self._windows is None:
             return []
-        return self._windows.finish(max(self._last_at, at if isfinite(at) else self._last_at))
+        return self._windows.finish(max(self._last_at, at if is_time(at) else self._last_at))
 
     def _measure(self, sample: Sample, begin: float, end: float, hints: Hints) -> None:
         """One interval; an empty one (the first sample) only remembers where the counts stand."""
@@ -108,13 +116,15 @@ class StatsReader:
         self._delays(sample, end)
         connected = sample.connected if hints.connected is None else hints.connected
         dtx = bool(sample.dtx if hints.dtx is None else hints.dtx)
-        heard = self._heard(sample, came, dtx=dtx) if came else Heard()
+        heard = self._heard(sample, came, end - begin, dtx=dtx) if came else Heard()
         if unpolled:
             flow.pause()
             windows.add(begin, end, Part(flags=(UNPOLLED,)))
         elif end > begin:
             self._remote(sample, begin, end)
-            if connected is False or not hints.receiving:
+            # In an outage a receiver goes on playing (what it makes up); one that does not was switched off.
+            stopped = came is not None and came.received <= 0.0 and came.samples == 0.0
+            if connected is False or not hints.receiving or stopped:
                 flow.pause()
                 windows.add(begin, end, Part(flags=(INACTIVE,)))
             elif came is not None:
@@ -168,8 +178,8 @@ class StatsReader:
             max((j for j in jitters if 0.0 <= j <= JITTER_LIMIT_SECONDS), default=None),
         )
 
-    def _heard(self, sample: Sample, came: Received, *, dtx: bool) -> Heard:  # noqa: ARG002
-        """What the statistics know of playing; readers whose source has more to say override it."""
+    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002
+        """What the statistics know of playing in an interval of `seconds`; nothing, unless overridden."""
         return Heard()
 
     def _count(self, came: Received, heard: Heard, begin: float, end: float, *, dtx: bool) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+
+_LARGEST = 1e18  # counters are of 64 bits; differences and sums of such stay numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,14 @@ class Sample:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also one written as text (as legacy statistics do); None for anything else."""
+    """A number up to 1e18, also one written as text (as legacy statistics do); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         result = float(value)
     except (ValueError, OverflowError):
         return None
-    return result if isfinite(result) else None
+    return result if abs(result) <= _LARGEST else None
 
 
 def difference(new: float | None, old: float | None) -> float | None:

@@ -31,7 +31,7 @@ class W3CReader(StatsReader):
         """Begin at `start` seconds, or at the first report.
 
         Raises:
-            ValueError: `window` is not a finite number above 0.
+            ValueError: `window` is not 0.1 to 1e6 seconds.
         """
         super().__init__(window, start, exact=False)
 
@@ -53,12 +53,12 @@ class W3CReader(StatsReader):
         """End the stream at `at` seconds; the windows still open, the last one cut there."""
         return self._end(at)
 
-    def _heard(self, sample: Sample, came: Received, *, dtx: bool) -> Heard:
+    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:
         unplayed: float | None = None
         if came.samples and came.concealed is not None:
             # In a known pause of the sender, silence made up is the pause.
             pause = (came.silent or 0.0) if dtx else 0.0
-            unplayed = max(0.0, came.concealed - pause) / came.samples
+            unplayed = seconds * min(1.0, max(0.0, came.concealed - pause) / came.samples)
         return Heard(unplayed, buffer=came.buffer, device_delay=self._device_delay(sample, came))
 
     def _device_delay(self, sample: Sample, came: Received) -> float | None:
@@ -109,13 +109,13 @@ def _entries(stats: Any) -> Iterator[Report]:
 
 def _modern(entry: Report) -> Report:
     """An entry of Chromium's legacy statistics (text, `goog` names) in the standard's form."""
-    kind = entry.get("type")
+    kind = _text(entry.get("type"))
     if kind not in {"ssrc", "googCandidatePair"}:
         return entry
     stats = entry.get("stats")
     old: Report = {**entry, **stats} if isinstance(stats, Mapping) else entry
     if kind == "googCandidatePair":
-        up = old.get("googActiveConnection") in {"true", True}
+        up = str(old.get("googActiveConnection")).lower() == "true"
         return {
             "type": "candidate-pair",
             "id": old.get("id"),
@@ -218,7 +218,7 @@ def _connected(by_type: Mapping[str, list[Report]]) -> bool | None:
     """Whether any transport is up; None if no statistic says."""
     states: list[bool] = []
     for transport in by_type.get("transport", ()):
-        ice, dtls = transport.get("iceState"), transport.get("dtlsState")
+        ice, dtls = _text(transport.get("iceState")), _text(transport.get("dtlsState"))
         if dtls in {"connected", "closed", "failed", "new", "connecting"}:
             states.append(dtls == "connected" and ice not in {"failed", "closed"})
         elif ice in _ICE_UP | _ICE_NOT_UP:

@@ -14,6 +14,8 @@ HOLD = 1.0
 MAX_WINDOWS = 1000
 """Windows given out at once at most, if the clock of the feeds jumps (an hour is 720)."""
 _TRACE = 0.01
+_SHORTEST, _LONGEST = 0.1, 1e6  # seconds: five packets; what the impact model reads
+_LATEST = 1e12  # seconds; 31,000 years
 
 ABSENT = "absent"
 """No stream to measure, or no statistics at all, during the whole window."""
@@ -166,6 +168,22 @@ class _Tally:
 def _percent(part: float, whole: float) -> float | None:
     # Under a hundredth of a packet is the rest of a subtraction, not a measurement.
     return min(100.0, max(0.0, 100.0 * part / whole)) if whole > _TRACE else None
+
+
+def checked_window(window: float) -> float:
+    """A length of windows in seconds, as given.
+
+    Raises:
+        ValueError: it is not 0.1 to 1e6.
+    """
+    if not _SHORTEST <= window <= _LONGEST:
+        raise ValueError(f"window of {window} s: must be {_SHORTEST} to {_LONGEST:.0f}")
+    return window
+
+
+def is_time(at: float) -> bool:
+    """Whether `at` is a time in seconds that windows can be cut at."""
+    return -_LATEST <= at <= _LATEST
 
 
 class Windows:
