@@ -69,7 +69,7 @@ class AiortcReader(StatsReader):
         """Begin at `start` seconds, or at the first report; `clock_rate` is the codec's RTP clock, Hz.
 
         Raises:
-            ValueError: `window` or `clock_rate` is not a finite number above 0.
+            ValueError: `window` is not 0.1 to 1e6 seconds, or `clock_rate` is not above 0.
         """
         super().__init__(window, start, exact=True)
         if clock_rate <= 0:
@@ -97,7 +97,7 @@ class AiortcReader(StatsReader):
         """End the stream at `at` seconds; the windows still open, the last one cut there."""
         return self._end(at)
 
-    def _heard(self, sample: Sample, came: Received, *, dtx: bool) -> Heard:  # noqa: ARG002
+    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002
         old, new = self._last.played, sample.played
         if old is None or new is None or new.rate <= 0 or new.frames < old.frames or dtx:
             return Heard()
@@ -127,7 +127,7 @@ def sample(report: Any, clock_rate: int) -> Sample:
             by_type.setdefault(kind, []).append(entry)
     told = next(iter(by_type.get("remote-inbound-rtp", ())), None)
     sent = [number(entry.get("packetsSent")) for entry in by_type.get("outbound-rtp", ())]
-    states = {entry.get("dtlsState") for entry in by_type.get("transport", ()) if "dtlsState" in entry}
+    states = [entry["dtlsState"] for entry in by_type.get("transport", ()) if "dtlsState" in entry]
     return Sample(
         streams=tuple(
             s for entry in by_type.get("inbound-rtp", ()) if (s := _stream(entry, clock_rate)) is not None
