@@ -6,13 +6,24 @@ and what delay the path needs; that and what never came are the network's.
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from cxotel.media.flow import DEFAULT_PACE, OUTAGE_SECONDS, Unheard
 from cxotel.media.playout import LEAST_SECONDS, ReferencePlayout
 from cxotel.media.rtp import JITTER_LIMIT_SECONDS, Reception, Unwrapper
-from cxotel.media.windows import INACTIVE, NO_HINTS, OUTAGE, RESET, SILENT, Hints, Part, Window, Windows
+from cxotel.media.windows import (
+    INACTIVE,
+    NO_HINTS,
+    OUTAGE,
+    RESET,
+    SILENT,
+    Hints,
+    Part,
+    Window,
+    Windows,
+    checked_window,
+    is_time,
+)
 
 if TYPE_CHECKING:
     from cxotel.media.sample import Played
@@ -27,13 +38,11 @@ class ArrivalReader:
         """Begin at `start` seconds, or with the first packet; `clock_rate` is the codec's RTP clock, Hz.
 
         Raises:
-            ValueError: `window` or `clock_rate` is not a finite number above 0.
+            ValueError: `window` is not 0.1 to 1e6 seconds, or `clock_rate` is not above 0.
         """
-        if not (isfinite(window) and window > 0.0):
-            raise ValueError(f"window of {window} s: must be above 0")
         if clock_rate <= 0:
             raise ValueError(f"clock_rate of {clock_rate} Hz: must be above 0")
-        self._length = window
+        self._length = checked_window(window)
         self._rate = clock_rate
         self._windows = None if start is None else Windows(window, start)
         self._reception = Reception(clock_rate)
@@ -54,7 +63,7 @@ class ArrivalReader:
 
         Copies, strays and arrivals that are not later than the one before count as nothing.
         """
-        if not isfinite(at) or (
+        if not is_time(at) or (
             self._windows is not None and self._highest is not None and at < self._last_at
         ):
             return []
@@ -82,7 +91,7 @@ class ArrivalReader:
         No packet for a second is an outage, unless the hints say that none was due.
         """
         windows = self._windows
-        if windows is None or not isfinite(at) or at <= self._last_at:
+        if windows is None or not is_time(at) or at <= self._last_at:
             return []
         if self._highest is not None:
             begin = self._outage_to if self._outage_to is not None else self._last_at
@@ -103,8 +112,10 @@ class ArrivalReader:
 
     def played(self, played: Played, at: float) -> None:
         """What a track handed out so far: of the audio that came, what was not played is the device's."""
-        before, self._before = self._before, (played, at)
         windows = self._windows
+        if not is_time(at):
+            return
+        before, self._before = self._before, (played, at)
         if before is None or windows is None or played.rate <= 0 or played.samples <= before[0].samples:
             return
         self._unheard.add(0.0, at - before[1])
@@ -117,7 +128,7 @@ class ArrivalReader:
         """End the stream at `at` seconds; the windows still open, the last one cut there."""
         if self._windows is None:
             return []
-        return self._windows.finish(max(self._last_at, at if isfinite(at) else self._last_at))
+        return self._windows.finish(max(self._last_at, at if is_time(at) else self._last_at))
 
     def _place(self, number: int, extended: int, at: float) -> None:
         """One packet that belongs: count it, and those before it that have not come."""
