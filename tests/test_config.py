@@ -8,13 +8,19 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent import futures
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -351,6 +357,40 @@ def test_a_program_without_a_provider_gets_one(receiver: Any) -> None:
         if path == "/v1/traces"
         for one in message.resource_spans[0].resource.attributes
     }
+
+
+class Traces(trace_service_pb2_grpc.TraceServiceServicer):
+    """An OTLP/gRPC endpoint."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, str]] = []
+
+    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 (the service's own name)
+        """Keep the names of the spans, and the token that came with them."""
+        token = dict(context.invocation_metadata()).get("x-token", "")
+        for group in request.resource_spans:
+            for scope in group.scope_spans:
+                self.got += [(span.name, token) for span in scope.spans]
+        return ExportTraceServiceResponse()
+
+
+def test_grpc_is_what_otlp_is_by_default() -> None:
+    """As in OpenTelemetry's own SDK for Python; headers become lower-case metadata."""
+    traces, server = Traces(), grpc.server(futures.ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(traces, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    run(
+        f"""
+        import cxotel
+        cxotel.configure(endpoint="http://127.0.0.1:{port}", headers={{"X-Token": "t"}})
+        cxotel.start_call("c-1").stop()
+        """,
+        OTEL_LOGS_EXPORTER="none",
+    )
+    server.stop(None).wait()
+
+    assert [("call started", "t"), ("call inbound", "t")] == traces.got
 
 
 def test_a_forked_worker_exports_its_own_spans_once(receiver: Any) -> None:

@@ -152,6 +152,19 @@ def render_attributes_page(registry: registry_module.Registry) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def render_settings_page() -> str:
+    """Text of `docs/reference/settings.md`."""
+    settings = importlib.import_module("cxotel.config").SETTINGS
+    lines = [_DOCS_HEADER.format(source="cxotel.config.SETTINGS"), "# Settings", ""]
+    lines += [
+        "Each is an argument of `cxotel.configure()` and an environment variable; the argument wins.",
+        "",
+    ]
+    lines += ["| argument | environment variable | what it is |", "|---|---|---|"]
+    lines += [f"| `{one.name}` | `{one.env}` | {_cell(one.meaning)} |" for one in settings]
+    return "\n".join(lines) + "\n"
+
+
 def render_all(root: Path = ROOT) -> Rendered:
     """Text of every generated file, by its path from the project's root.
 
@@ -163,6 +176,7 @@ def render_all(root: Path = ROOT) -> Rendered:
         "src/cxotel/_semconv.py": render_semconv(registry),
         "docs/reference/attributes.md": render_attributes_page(registry),
     }
+    rendered["docs/reference/settings.md"] = render_settings_page()
     parameters = root / "spec" / "impact" / "parameters.yaml"
     if parameters.exists() and (root / "tools" / "gen_parameters.py").exists():
         rendered.update(importlib.import_module("gen_parameters").render(parameters))

@@ -47,7 +47,7 @@ class RegistryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute; `type` is a primitive, array, `template[...]` or `enum`; members are (id, value, brief)."""
+    """One attribute; `type` is a primitive, array, `template[...]` or `enum`, members (id, value, brief)."""
 
     key: str
     type: str

@@ -6,11 +6,11 @@
                 captured.clock.advance(12)
             call.stop(outcome="abandoned", ended_by="customer")
 
-    assert captured.tree("cx.activity", "cx.call.outcome") == '''
-    call inbound 0-12 s cx.call.outcome=abandoned
-      call started 0 s
-      queue 0-12 s cx.activity=queue
-    '''
+    assert captured.tree("cx.activity", "cx.call.outcome") == cxotel.testing.text('''
+        call inbound 0-12 s cx.call.outcome=abandoned
+          call started 0 s
+          queue 0-12 s cx.activity=queue
+    ''')
 
 Needs opentelemetry-sdk. Internal errors of cxotel are raised under pytest, not swallowed.
 """
