@@ -55,13 +55,13 @@ def cells_of(call: Call, rework: Rework | None) -> tuple[Cell, ...]:
     """Every cell of the call, in order."""
     found = []
     for piece in pieces(call, rework, everywhere=True):
-        segment, quality = piece.segment, piece.quality
+        start, end, segment, quality = piece
         counts = quality is not None and segment.talking and not segment.waits
         ledger = account(call, rework, [piece])
         found.append(
             Cell(
-                start=piece.start,
-                end=piece.end,
+                start=start,
+                end=end,
                 conversation=segment.talking,
                 waits=tuple(dict.fromkeys(wait.activity for wait in segment.waits)),
                 measured=quality is not None,

@@ -24,8 +24,8 @@ from cxotel._semconv import (
     CxMediaScope,
 )
 from cxotel.impact.layers import DELAY_KEYS, IE_KEYS, LOSS_KEYS, MEDIA
-from cxotel.impact.series import read_series
 from cxotel.impact.span import STATUS_ERROR, Span
+from cxotel.media.series import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,8 +218,13 @@ def _read_leg(facts: Facts, attributes: Mapping[str, Any], parameters: Parameter
         high = parameters["quality.max_loss" if key in LOSS_KEYS else "quality.max_delay"]
         windows: list[float | None] = []
         if key in attributes:
-            windows, bad = read_series(attributes[key], high, parameters["quality.windows"])
-            facts.skipped += bad
+            decoded = decode(attributes[key], high=high, most=parameters["quality.windows"])
+            facts.skipped += decoded.bad if decoded else 1
+            for count, value in decoded.runs if decoded else ():
+                if count == 1:
+                    windows.append(value)
+                else:
+                    windows.extend([value] * count)
         series.append(windows)
     runs = _join_runs(facts, _nanoseconds(window), series)
     return Leg(facts.layer, (ie[0], ie[1]), is_path, runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ from cxotel._semconv import CxLayer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cxotel.impact.call import Call
+    from cxotel.impact.call import Call, Wait
     from cxotel.impact.facts import Facts
+    from cxotel.impact.quality import Quality
     from cxotel.impact.sweep import Piece, Rework
 
 FIDELITY = "fidelity"
@@ -66,12 +68,10 @@ class Ledger:
     worst_mos: float | None = None
     unheard: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
-    def charge(
-        self, layer: str, what: str, piece: Piece, lost: float, value: float | None, span: Facts | None
-    ) -> None:
-        """Charges a layer with part of a piece."""
-        self.charges[layer] = self.charges.get(layer, 0.0) + lost
-        self.entries.setdefault((layer, what), []).append(Entry(piece.start, piece.end, lost, value, span))
+    def charge(self, layer: str, what: str, entry: Entry) -> None:
+        """Charges a layer."""
+        self.charges[layer] = self.charges.get(layer, 0.0) + entry.lost
+        self.entries.setdefault((layer, what), []).append(entry)
 
     def feel(self, symptom: str, lost: float) -> None:
         """Adds to a symptom's time."""
@@ -82,26 +82,32 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
     """Charges every piece: waits, then quality, handoffs by start, outcome, each of what is left."""
     ledger = Ledger()
     symptoms = call.parameters["felt.symptoms"]
-    for piece in pieces:
-        segment = piece.segment
-        length = piece.end - piece.start
+    for start, end, segment, quality in pieces:
+        length = end - start
         if segment.talking:
             ledger.conversation += length
         if segment.waits:
             left = 0.0
-            _charge_waits(ledger, piece, symptoms)
+            _charge_waits(ledger, start, end, segment.waits, symptoms)
         else:
             left = float(length)
-            if segment.talking and piece.quality:
-                left -= _charge_quality(ledger, piece)
+            if quality and segment.talking:
+                ledger.measured += length
+                ledger.mos += quality.mos * length
+                if ledger.worst_mos is None or quality.mos < ledger.worst_mos:
+                    ledger.worst_mos = quality.mos
+                if quality.is_dead:
+                    ledger.dead += length
+                if quality.lost > 0.0:
+                    left -= _charge_quality(ledger, start, end, quality)
             for handoff in segment.handoffs:
-                lost = left * (1.0 - handoff.fidelity)
-                context = 100.0 * (1.0 - handoff.fidelity)
-                ledger.charge(CxLayer.HANDOFF, FIDELITY, piece, lost, context, handoff)
+                share = 1.0 - handoff.fidelity
+                lost = left * share
+                ledger.charge(CxLayer.HANDOFF, FIDELITY, Entry(start, end, lost, 100.0 * share, handoff))
                 ledger.feel(symptoms[FIDELITY], lost)
                 left -= lost
             if segment.reworked and rework:
-                ledger.charge(rework.layer, rework.outcome, piece, left, None, rework.span)
+                ledger.charge(rework.layer, rework.outcome, Entry(start, end, left, None, rework.span))
                 left = 0.0
         lost = length - left
         ledger.lost += lost
@@ -110,34 +116,21 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
     return ledger
 
 
-def _charge_waits(ledger: Ledger, piece: Piece, symptoms: dict[str, str]) -> None:
+def _charge_waits(ledger: Ledger, start: int, end: int, waits: list[Wait], symptoms: dict[str, str]) -> None:
     """Each layer bears the same part of the instant, and its spans the same part of that."""
-    by_layer: dict[str, int] = {}
-    for wait in piece.segment.waits:
-        by_layer[wait.layer] = by_layer.get(wait.layer, 0) + 1
-    for wait in piece.segment.waits:
-        lost = (piece.end - piece.start) / len(by_layer) / by_layer[wait.layer]
+    by_layer = Counter(wait.layer for wait in waits)
+    for wait in waits:
+        lost = (end - start) / len(by_layer) / by_layer[wait.layer]
         seconds = (wait.end - wait.start) / 1e9
-        ledger.charge(wait.layer, wait.activity, piece, lost, seconds, wait.span)
+        ledger.charge(wait.layer, wait.activity, Entry(start, end, lost, seconds, wait.span))
         ledger.feel(symptoms[wait.activity], lost)
 
 
-def _charge_quality(ledger: Ledger, piece: Piece) -> float:
+def _charge_quality(ledger: Ledger, start: int, end: int, quality: Quality) -> float:
     """Charges what bad audio cost; returns it."""
-    quality = piece.quality
-    if quality is None:
-        return 0.0
-    length = piece.end - piece.start
-    ledger.measured += length
-    ledger.mos += quality.mos * length
-    if ledger.worst_mos is None or quality.mos < ledger.worst_mos:
-        ledger.worst_mos = quality.mos
-    if quality.is_dead:
-        ledger.dead += length
-    if quality.lost <= 0.0:
-        return 0.0
-    for charge in quality.charges:
-        ledger.charge(charge.layer, charge.what, piece, charge.share * length, charge.value, charge.span)
+    length = end - start
+    for one in quality.charges:
+        ledger.charge(one.layer, one.what, Entry(start, end, one.share * length, one.value, one.span))
     ledger.feel(quality.felt, quality.lost * length)
     ledger.unheard[0] += quality.directions[0] * length
     ledger.unheard[1] += quality.directions[1] * length

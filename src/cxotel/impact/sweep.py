@@ -64,14 +64,8 @@ class Segment:
     reworked: bool
 
 
-@dataclass(slots=True, eq=False)
-class Piece:
-    """Constant activity and constant figures; quality is None where nothing is measured or a wait is lost."""
-
-    start: int
-    end: int
-    segment: Segment
-    quality: Quality | None
+Piece = tuple[int, int, Segment, Quality | None]
+"""Start, end, constant activity and constant figures; quality is None where nothing is measured or counts."""
 
 
 def rework_of(call: Call) -> Rework | None:
@@ -196,7 +190,7 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
     start, end, key = next(waiting_cells, (call.start, call.end, ()))
     for segment in segments(call, rework):
         if not legs or not (everywhere or (segment.talking and not segment.waits)):
-            yield Piece(segment.start, segment.end, segment, None)
+            yield segment.start, segment.end, segment, None
             continue
         while end <= segment.start:
             start, end, key = next(waiting_cells)
@@ -209,7 +203,7 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
                     if quality is None:
                         effects = resolver.resolve(key, is_ai=segment.is_ai) if resolver else key
                         quality = known[key, segment.is_ai] = judge.judge(effects)
-                yield Piece(low, high, segment, quality)
+                yield low, high, segment, quality
             if end >= segment.end:
                 break
             start, end, key = next(waiting_cells)

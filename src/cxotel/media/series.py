@@ -23,7 +23,7 @@ DELAY_RANGE = (0.0, 60000.0)
 """Milliseconds."""
 _MAX_COUNT = 9999  # "1 to 4 digits"
 _LARGEST = 1e9  # beyond any figure that a series may hold
-_CACHED_CHARACTERS = 256  # a healthy leg's series is short and the same in thousands of calls
+_CACHED_CHARACTERS = 16  # items recur in thousands of calls; a longer one is no writer's
 
 # \d would match digits of every script; whitespace other than the space separates nothing.
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -82,44 +82,48 @@ def _number(value: float | None, decimals: int) -> str:
     return text.rstrip("0").rstrip(".") if decimals else text
 
 
-def decode(text: Any, *, low: float = 0.0, high: float = _LARGEST) -> Decoded | None:
+def decode(text: Any, *, low: float = 0.0, high: float = _LARGEST, most: int = MAX_WINDOWS) -> Decoded | None:
     """Read a series; never raises.
 
     Args:
         text: the attribute's value, of any type.
         low: smallest figure that may be (see `LOSS_RANGE`, `DELAY_RANGE`).
         high: largest figure that may be.
+        most: windows that a series may cover.
 
     Returns:
         What it says. None if the whole series is unreadable: no string, a count that is not 1 to 4 digits
-        above 0, or more than `MAX_WINDOWS` windows.
+        above 0, or more windows than may be.
     """
     if not isinstance(text, str):
         return None
-    return _cached(text, low, high) if len(text) <= _CACHED_CHARACTERS else _decode(text, low, high)
-
-
-def _decode(text: str, low: float, high: float) -> Decoded | None:
     runs: list[tuple[int, float | None]] = []
     bad = windows = 0
     for item in text.split(" "):
         if not item:
             continue
-        figure, star, times = item.partition("*")
-        count = 1
-        if star and (not _COUNT.fullmatch(times) or (count := int(times)) == 0):
-            return None
+        count, value, readable = _item(item) if len(item) <= _CACHED_CHARACTERS else _read(item)
         windows += count
-        if windows > MAX_WINDOWS:
+        if count == 0 or windows > most:
             return None
-        value: float | None = None
-        if figure != "-":
-            value = float(figure) if _NUMBER.fullmatch(figure) else None
-            if value is None or not low <= value <= high:
-                bad += 1
-                value = None
+        if not readable or (value is not None and not low <= value <= high):
+            bad += 1
+            value = None
         runs.append((count, value))
     return Decoded(tuple(runs), bad, windows)
 
 
-_cached = lru_cache(maxsize=4096)(_decode)
+def _read(item: str) -> tuple[int, float | None, bool]:
+    """Windows (0: a bad count), figure, and whether it could be read."""
+    figure, star, times = item.partition("*")
+    count = 1
+    if star:
+        count = int(times) if _COUNT.fullmatch(times) else 0
+    if figure == "-":
+        return count, None, True
+    if _NUMBER.fullmatch(figure):
+        return count, float(figure), True
+    return count, None, False
+
+
+_item = lru_cache(maxsize=4096)(_read)
