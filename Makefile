@@ -29,6 +29,7 @@ check: .venv/.ready ## style, types, generated files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/api.py
 	$(BIN)/python tools/gen.py --check
 
 unit: .venv/.ready ## the tests, with coverage of lines and branches
