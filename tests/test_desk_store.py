@@ -138,3 +138,12 @@ def test_a_directory_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"file/desk\.sqlite"):
         Store(tmp_path / "file" / "desk.sqlite")
+
+
+def test_two_desks_on_one_file_are_refused(tmp_path: Path) -> None:
+    """The second would judge every call again; after the first has gone the file is free."""
+    first = Store(tmp_path / "desk.sqlite")
+    with pytest.raises(StoreError, match="in use by another desk"):
+        Store(tmp_path / "desk.sqlite")
+    first.close()
+    Store(tmp_path / "desk.sqlite").close()

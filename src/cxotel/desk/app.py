@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -60,28 +61,24 @@ class Desk:
 
     def start(self) -> Self:
         """Listen; returns itself once all three ports take connections."""
-        self.store = Store(self._db)
-        self._judge = Judge(self.store, self._timing, self._changes.announce)
-        receiver = Receiver(self.store, self._timing, self._judge.wake)
-        sockets: list[socket.socket] = []
-        try:
+        with ExitStack() as undo:
+            self.store = Store(self._db)
+            undo.callback(self.store.close)
+            self._judge = Judge(self.store, self._timing, self._changes.announce)
+            undo.callback(self._judge.close)
+            receiver = Receiver(self.store, self._timing, self._judge.wake)
+            sockets = []
             for name in ("http", "web"):
                 sockets.append(_listen(self._host, self._ports[name]))
+                undo.callback(sockets[-1].close)
                 self._ports[name] = sockets[-1].getsockname()[1]
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
-        except OSError:
-            for one in sockets:
-                one.close()
-            self._judge.close()
-            self.store.close()
-            raise
-        addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
-        self._web = _WebThread(
-            [
-                (http_server.app(receiver, self._host), sockets[0]),
-                (pages.app(self.store, self._changes, self._host, self._timing, addresses), sockets[1]),
-            ]
-        )
+            undo.callback(self._grpc.stop, None)
+            addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
+            otlp = http_server.app(receiver, self._host)
+            web = pages.app(self.store, self._changes, self._host, self._timing, addresses)
+            self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
+            undo.pop_all()
         self._started = True
         return self
 

@@ -6,6 +6,7 @@ together (group commit), with `synchronous = FULL`, so that an acknowledged span
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import queue
@@ -15,7 +16,7 @@ import threading
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from cxotel.desk._sql import sql
 
@@ -71,6 +72,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _alone(self.path)
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64
             )
@@ -84,9 +86,11 @@ class Store:
             os.chmod(self.path, 0o600)  # noqa: PTH101 - calls are nobody else's business
         except sqlite3.DatabaseError as error:
             connection.close()
+            self._lock.close()
             raise StoreError(f"{self.path} cannot be used as a desk's file: {error}") from error
         except BaseException:
             connection.close()
+            self._lock.close()
             raise
         return connection
 
@@ -154,6 +158,7 @@ class Store:
         while not self._readers.empty():
             self._readers.get_nowait().close()
         self._connection.close()
+        self._lock.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -203,6 +208,23 @@ class Store:
                 connection.execute("ROLLBACK")
             raise
         return results
+
+
+def _alone(path: Path) -> IO[bytes]:
+    """A lock that goes with the process: two desks on one file would judge every call twice.
+
+    Raises:
+        StoreError: another desk has it.
+    """
+    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise StoreError(
+            f"{path} is in use by another desk: stop that one or give --db another file"
+        ) from None
+    return lock
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
