@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
 
     from cxotel.impact import Span
 
-VECTORS = sorted((Path(__file__).parent.parent / "spec" / "vectors").glob("*/input.json"))
+VECTORS = sorted(
+    path
+    for path in (Path(__file__).parent.parent / "spec" / "vectors").glob("*/input.json")
+    if not (path.parent / "parameters.json").exists()  # the desk judges with the defaults
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +76,21 @@ def test_the_verdict_is_the_engines(desk: Desk) -> None:
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.parent.name)
 def test_every_vector_judged_over_the_wire_agrees(desk: Desk, path: Path) -> None:
-    """The spec's cases, sent as OTLP/JSON, with and without a root."""
+    """The spec's cases, sent as OTLP/JSON under a trace id each, with and without a root."""
     expected = json.loads((path.parent / "expected.json").read_text())
     text = path.read_text()
-    httpx.post(desk.http_endpoint + "/v1/traces", content=text, headers={"content-type": "application/json"})
-    tree = json.loads(text)
-    spans = [s for g in tree["resourceSpans"] for c in g["scopeSpans"] for s in c["spans"]]
-    trace_id = next(s["traceId"] for s in spans if s.get("traceId"))
+    shared = re.search(r'"traceId": "([0-9a-f]{32})"', text).group(1)
+    trace_id = hashlib.sha256(path.parent.name.encode()).digest()[:16].hex()
+    answer = httpx.post(
+        desk.http_endpoint + "/v1/traces",
+        content=text.replace(shared, trace_id),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == 200
     found = wait_until(lambda: report.verdict_report(desk.store, bytes.fromhex(trace_id)))
     if found["state"] == "provisional":
         found = desk.wait_for_verdict(trace_id)
-    assert {k: found["attributes"].get(k) for k in expected if k.startswith("cx.")} == {
-        k: v for k, v in expected.items() if k.startswith("cx.")
-    }
+    assert found["attributes"] == expected
 
 
 def test_a_root_brings_a_provisional_verdict_at_once_and_a_final_one_after_the_grace() -> None:

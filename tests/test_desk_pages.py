@@ -237,7 +237,10 @@ def test_logs_of_the_call_are_on_its_page(desk: Desk) -> None:
             trace_id=bytes.fromhex(call.trace_id), span_id=bytes.fromhex(call.root_id), severity_text="INFO"
         )
     )
-    record.event_name, record.body.string_value = "cx.call.started", "the call began"
+    record.body.string_value = "the call began"
+    record.MergeFromString(
+        b"\x62\x0fcx.call.started"
+    )  # event_name; opentelemetry-proto 1.30 has no name for it
     record.time_unix_nano = call.start
     httpx.post(
         desk.http_endpoint + "/v1/logs",
@@ -245,7 +248,8 @@ def test_logs_of_the_call_are_on_its_page(desk: Desk) -> None:
         headers={"content-type": "application/x-protobuf"},
     )
     markup = judged(desk, call)
-    assert "INFO cx.call.started the call began" in text_of(markup)
+    named = "cx.call.started " if hasattr(record, "event_name") else ""
+    assert f"INFO {named}the call began" in text_of(markup)
     assert f'<a href="#s-{call.root_id}" class="mono">' in markup
 
 

@@ -208,7 +208,7 @@ def _logs(kept: list[Kept]) -> list[LogLine]:
             LogLine(
                 record.time_unix_nano or record.observed_time_unix_nano or one.received,
                 record.severity_text or ("" if not record.severity_number else str(record.severity_number)),
-                record.event_name,
+                getattr(record, "event_name", ""),  # since OTLP 1.5; kept in the bytes all the same
                 words.plain(value_of(record.body)) if record.HasField("body") else "",
                 service if isinstance(service, str) else "",
                 record.span_id.hex(),
