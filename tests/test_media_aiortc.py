@@ -35,6 +35,7 @@ class Party:
     jitter_units: int = 48
     round_trip: float | None = 0.06
     remote_lost_share: float = 0.0
+    remote_outage: tuple[float, float] = (0.0, 0.0)
     fraction_lost: int = 0
     rise: Any = None
     plays: bool = True
@@ -60,6 +61,11 @@ class Party:
                 self.frames += 1
                 at = packet / 50.0 + (self.rise(packet / 50.0) if self.rise else 0.0)
                 self._meter.add(frame.timestamp, 960, at)
+
+    def _told_of_outage(self, seconds: float) -> int:
+        """The far side sees nothing of an outage until the next packet comes, then all of it."""
+        begin, end = self.remote_outage
+        return round((end - begin) * 50) if seconds > end else 0
 
     @property
     def played(self) -> Played | None:
@@ -111,7 +117,7 @@ class Party:
                 ssrc=3,
                 **common,
                 packetsReceived=0,
-                packetsLost=int(seconds * 50 * self.remote_lost_share),
+                packetsLost=int(seconds * 50 * self.remote_lost_share) + self._told_of_outage(seconds),
                 jitter=0,
                 roundTripTime=self.round_trip,  # type: ignore[arg-type]
                 fractionLost=self.fraction_lost,
@@ -213,6 +219,17 @@ def test_fraction_lost_is_a_byte() -> None:
     remote = windows[1].remote
     assert remote is not None
     assert remote.loss_pct == pytest.approx(9.0, abs=0.5)
+
+
+def test_an_outage_at_the_far_side_counts_where_it_was() -> None:
+    """Its reports tell all of it when it is over: windows already out come again, with their loss."""
+    windows = _windows(Party(remote_outage=(5.0, 12.5)))
+    again = {window.index: window for window in windows}
+    loss = [again[index].remote.loss_pct for index in range(4)]  # type: ignore[union-attr]
+    assert loss == pytest.approx([0.0, 100.0, 50.0, 0.0], abs=1.0)
+    assert [window.index for window in windows].count(1) == 2
+    first = next(window for window in windows if window.index == 1)
+    assert (first.network, first.device) == (again[1].network, again[1].device)
 
 
 def test_round_trip_none() -> None:

@@ -243,8 +243,17 @@ class StatsReader:
             return
         sent = difference(sample.packets_sent, sent_before)
         if sent and report.lost is not None and lost_before is not None:
-            lost = min(sent, max(0.0, report.lost - lost_before))
-            windows.add(self._told_at, end, Part(remote_due=sent, remote_missing=lost))
+            lost = max(0.0, report.lost - lost_before)
+            if lost <= sent:
+                windows.add(self._told_at, end, Part(remote_due=sent, remote_missing=lost))
+                return
+            # More than was sent since the last report: an outage, of which reports know nothing until the
+            # next packet comes (RFC 3550 A.3 expects up to the highest number received). It took as long as
+            # that many packets take, and ended at some time since the last report.
+            windows.add(self._told_at, end, Part(remote_due=sent))
+            ended = (self._told_at + end) / 2.0
+            seconds = lost / sent * (end - self._told_at)
+            windows.correct(ended - seconds, ended, Part(remote_missing=lost))
 
     def _told_remote(self, sample: Sample, at: float) -> None:
         report = sample.receiver_report

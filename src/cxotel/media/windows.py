@@ -121,6 +121,9 @@ class Part:
     flags: tuple[str, ...] = ()
 
 
+_CORRECTABLE = 12
+"""Windows back that a late report may correct: a minute of them. Who hears nothing for longer hangs up."""
+
 _AMOUNTS = ("due", "missing", "outage", "judged", "unplayed", "remote_due", "remote_missing")
 _DELAYS = ("network_delay", "device_delay", "remote_delay")
 
@@ -195,6 +198,8 @@ class Windows:
         self._start = start
         self._next = 0
         self._open: dict[int, _Tally] = {}
+        self._out: dict[int, _Tally] = {}
+        self._corrected: set[int] = set()
 
     def add(self, begin: float, end: float, part: Part) -> None:
         """Spread a part over `begin` to `end` seconds; what falls into windows already out is dropped."""
@@ -208,6 +213,18 @@ class Windows:
             seconds = min(end, self._edge(index + 1)) - left
             if seconds > 0.0:
                 self._tally(index).add(part, seconds / length, seconds)
+
+    def correct(self, begin: float, end: float, part: Part) -> None:
+        """As `add`, but windows already out take their share too, and come out once more."""
+        length = end - begin
+        if length <= 0.0:
+            return
+        self.add(begin, end, part)
+        for index, tally in self._out.items():
+            left, right = max(begin, self._edge(index)), min(end, self._edge(index + 1))
+            if right > left:
+                tally.add(part, (right - left) / length, right - left)
+                self._corrected.add(index)
 
     def add_at(self, at: float, part: Part, seconds: float = 0.0) -> None:
         """Add a part to the window that `at` falls in; `seconds` weigh its delays."""
@@ -225,12 +242,12 @@ class Windows:
                     tally.flags.add(SILENT)
 
     def close(self, at: float) -> list[Window]:
-        """The windows that ended `HOLD` seconds before `at`, or earlier."""
-        return self._close_below(self._index(at - HOLD))
+        """The windows that ended `HOLD` seconds before `at`, or earlier, after those corrected since."""
+        return self._again() + self._close_below(self._index(at - HOLD))
 
     def finish(self, at: float) -> list[Window]:
         """All windows that began before `at`, the last one cut there."""
-        windows = self._close_below(self._index(at))
+        windows = self._again() + self._close_below(self._index(at))
         if at - self._edge(self._next) > 1e-9:
             windows.append(
                 self._open.pop(self._next, _Tally()).window(self._next, self._edge(self._next), at)
@@ -239,14 +256,20 @@ class Windows:
         self._open.clear()
         return windows
 
+    def _again(self) -> list[Window]:
+        numbers, self._corrected = sorted(self._corrected), set()
+        return [self._out[i].window(i, self._edge(i), self._edge(i + 1)) for i in numbers]
+
     def _close_below(self, index: int) -> list[Window]:
         # After a jump of the clock only the newest of the windows without any figure are given out.
         first = max(self._next, index - MAX_WINDOWS)
         numbers = [*sorted(i for i in self._open if i < min(first, index)), *range(first, index)]
         self._next = max(self._next, index)
-        return [
-            (self._open.pop(i, None) or _Tally()).window(i, self._edge(i), self._edge(i + 1)) for i in numbers
-        ]
+        closed = {i: self._open.pop(i, _Tally()) for i in numbers}
+        self._out.update(closed)
+        for i in [i for i in self._out if i < self._next - _CORRECTABLE]:
+            del self._out[i]
+        return [tally.window(i, self._edge(i), self._edge(i + 1)) for i, tally in closed.items()]
 
     def _tally(self, index: int) -> _Tally:
         tally = self._open.get(index)
