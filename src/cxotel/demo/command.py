@@ -45,13 +45,14 @@ AGREE, DISAGREE, INCONCLUSIVE = 0, 1, 2
 
 @dataclass
 class Row:
-    """What is known of one call so far."""
+    """What is known of one call so far; `recorded` is the proxy's account of each second of each hop."""
 
     scenario: Scenario
     state: str = "waiting"
     trace_id: str = ""
     verdict: dict[str, Any] = field(default_factory=dict)
     late: list[str] = field(default_factory=list)
+    recorded: dict[str, Any] = field(default_factory=dict)
     error: str = ""
 
     @property
@@ -85,6 +86,7 @@ class Row:
             "planted": list(self.scenario.planted),
             "trace_id": self.trace_id,
             "attributes": self.verdict,
+            "recorded": self.recorded,
             "late": self.late,
             "error": self.error,
             "agrees": self.agrees if self.judged and not self.late else None,
@@ -127,6 +129,7 @@ class Demo:
 
     async def _judge(self, row: Row, record: CallRecord) -> None:
         row.trace_id, row.late = record.trace_id, record.late
+        row.recorded = {hop: report["seconds"] for hop, report in record.hops.items()}
         if self._desk is None:
             self._changed(row, "sent")
             return
