@@ -591,18 +591,19 @@ class Reference:
         units = {"loss": " %", "fidelity": " %", "delay": " ms", "ie": ""}
         items = []
         for (layer, what), (seconds, sources) in self.items.items():
-            if half_up(seconds, 3) > 0:
+            if seconds > 0:
                 value, _, span_id, span = min(sources, key=lambda one: one[:3])
                 shown = "" if what == self.outcome else f" {half_up(-value, 1):.1f}{units.get(what, ' s')}"
                 where = f" (span {span_id})" if span else ""
                 text = f"{layer}: {what}{shown}, {half_up(seconds, 1):.1f} s{where}"
                 items.append((-half_up(seconds, 3), PATH.index(layer), what, text, span))
-        items = sorted(items, key=lambda one: one[:3])[:8]
+        every = sorted(items, key=lambda one: one[:3])
+        items = [one for one in every if one[0] < 0][:8]
         found: dict[str, Any] = {f"cx.impact.charge.{one}": charged[one] for one in layers}
         if layers:
             found["cx.impact.layer"] = layers[0]
             found["cx.impact.share"] = half_up(charged[layers[0]] / lost, 3)
-            first = next((one[4] for one in items if PATH[one[1]] == layers[0]), None)
+            first = next((one[4] for one in every if PATH[one[1]] == layers[0]), None)
             owner = self.text(first, "cx.owner") if first else ""
             if owner and layers[0] != "unobserved":
                 found["cx.impact.owner"] = owner

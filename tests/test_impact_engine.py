@@ -137,3 +137,33 @@ def test_the_package_stays_pure() -> None:
                 assert name.split(".")[0] not in IMPURE, f"{path.name} imports {name}"
                 own = name.split(".")[1] if name.startswith("cxotel.") else "impact"
                 assert own in {"_semconv", "media", "impact"}, f"{path.name} imports {name}"
+
+
+def test_the_first_layer_is_told_even_if_no_item_of_it_is_shown() -> None:
+    """With one item shown, and that another layer's, owner and sentence still are the first layer's."""
+    spans = [
+        root(300),
+        span(3, "queue", 0, 26, layer="carrier", activity="queue", owner="Acme Telecom"),
+        span(4, "connect", 30, 37, layer="carrier", activity="connect"),
+        span(5, "lookup", 50, 59, layer="crm", activity="lookup", crm__waiting=True),
+    ]
+    verdict = judge(spans, DEFAULT.override({"evidence.items": 1}))
+    assert ["carrier", "crm"] == verdict.layers
+    assert ["crm: lookup 9.0 s, 7.0 s (span 0000000000000005)"] == verdict.attributes["cx.impact.evidence"]
+    assert "Acme Telecom" == verdict.attributes["cx.impact.owner"]
+    assert "the queue took up to 26.0 s at the carrier (Acme Telecom)" in str(
+        verdict.attributes["cx.impact.summary"]
+    )
+
+
+def test_a_charge_of_parts_too_small_to_show_is_still_told() -> None:
+    """Two waits of 0.4 ms each make 1 ms; neither is evidence, and the sentence stands."""
+    spans = [
+        root(300),
+        span(3, "queue", 0, 20.0004, layer="ccaas", activity="queue", wait__seconds=20.0004),
+        span(4, "connect", 30, 33, layer="ccaas", activity="connect", wait__seconds=2.0004),
+    ]
+    verdict = judge(spans)
+    assert 0.001 == verdict.lost_seconds
+    assert [] == verdict.attributes["cx.impact.evidence"]
+    assert "The customer waited 0.0 of 300 seconds too long: " in str(verdict.attributes["cx.impact.summary"])

@@ -112,19 +112,29 @@ class Item:
     entries: list[Entry]
     span: Facts | None
 
+    @property
+    def is_told(self) -> bool:
+        """Whether it rounds to a millisecond or more."""
+        return milliseconds(self.evidence.seconds * 1e9) > 0
 
-def items_of(ledger: Ledger, parameters: Parameters) -> list[Item]:
-    """Items of at least half a millisecond, the costliest first."""
+
+def items_of(ledger: Ledger) -> list[Item]:
+    """All items that cost anything, the costliest first."""
     items: list[Item] = []
     for (layer, what), entries in ledger.entries.items():
         lost = sum(entry.lost for entry in entries)
-        if milliseconds(lost) <= 0:
+        if lost <= 0.0:
             continue
         top = worst(entries)
         span_id = top.span.span_id if top.span else ""
         items.append(Item(Evidence(layer, what, top.value, lost / 1e9, span_id), entries, top.span))
     items.sort(key=lambda item: rank(item.evidence.layer, item.evidence.what, item.evidence.seconds))
-    return items[: parameters["evidence.items"]]
+    return items
+
+
+def told_of(items: list[Item], parameters: Parameters) -> list[Item]:
+    """The items that the verdict tells of: of at least half a millisecond, the costliest ones."""
+    return [item for item in items if item.is_told][: parameters["evidence.items"]]
 
 
 def stretches_of(items: list[Item], parameters: Parameters) -> list[tuple[Stretch, Facts | None]]:

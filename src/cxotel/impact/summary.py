@@ -15,6 +15,7 @@ from cxotel.impact.parameters import FIELD
 if TYPE_CHECKING:
     from cxotel.impact.parameters import Parameters
 
+_COUNTED = 0.0005  # seconds; what rounds to no millisecond changes no sentence
 _ENDINGS = (CxCallOutcome.DROPPED, CxCallOutcome.FAILED, CxCallOutcome.ABANDONED)
 
 
@@ -26,7 +27,7 @@ class Told:
         outcome: of the call, "" if nobody said.
         lost: lost seconds, in ms.
         call: length of the call, ns.
-        items: evidence, the costliest first.
+        items: everything that cost anything, the costliest first.
         layers: (layer, ms), the largest charge first.
         owner: who can fix it, "" if not known.
         unobserved: layers that nobody measured.
@@ -84,7 +85,8 @@ def _lead(told: Told, parameters: Parameters) -> str:
         return told.outcome if told.layers else f"{told.outcome}_without_loss"
     if not told.layers:
         return "nothing"
-    kinds = {_kind(item.what) for item in told.items}
+    counted = [item for item in told.items if item.seconds >= _COUNTED] or told.items
+    kinds = {_kind(item.what) for item in counted}
     if len(kinds) > 1:
         return "mixed"
     kind = kinds.pop()

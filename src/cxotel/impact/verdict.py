@@ -44,6 +44,7 @@ from cxotel.impact.evidence import (
     milliseconds,
     rounded,
     stretches_of,
+    told_of,
 )
 from cxotel.impact.layers import RANK
 from cxotel.impact.ledger import Ledger, account
@@ -94,7 +95,8 @@ class Verdict:
         self._call = call
         self._rework = rework_of(call)
         self._ledger: Ledger = account(call, self._rework, pieces(call, self._rework))
-        self._items: list[Item] = items_of(self._ledger, call.parameters)
+        self._all_items: list[Item] = items_of(self._ledger)
+        self._items = told_of(self._all_items, call.parameters)
         self.start, self.end = call.start, call.end
         self.charges: Mapping[str, float] = {
             layer: lost / 1e9
@@ -178,7 +180,7 @@ class Verdict:
                 outcome=call.outcome,
                 lost=self._lost_ms,
                 call=call.end - call.start,
-                items=[item.evidence for item in self._items],
+                items=[item.evidence for item in self._all_items],
                 layers=self._charged,
                 owner=owner,
                 unobserved=call.unobserved,
@@ -206,7 +208,7 @@ class Verdict:
         """Owner named by the span behind the layer's first item."""
         if layer == CxLayer.UNOBSERVED:
             return ""
-        for item in self._items:
+        for item in self._all_items:
             if item.evidence.layer == layer:
                 return item.span.owner if item.span else ""
         return ""
