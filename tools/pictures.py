@@ -1,5 +1,7 @@
 """Pictures of the desk's pages, with calls in it, at 1440 and 390 px, light and dark: docs/img/*.png.
 
+The calls are always of the same moment, so that a picture changes only if its page does.
+
 Behind `make pictures`. Needs Chromium (Debian's, or the path in $CHROMIUM).
 """
 
@@ -7,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -22,14 +23,15 @@ sys.path.insert(0, str(ROOT / "tests"))
 from desk_calls import some_calls  # noqa: E402 - the tests' calls are what is shown
 
 IMAGES = ROOT / "docs" / "img"
-# (width, height of the window, scheme, whole page)
+MOMENT = 1_795_167_686_000_000_000  # ns; 2026-11-20T09:41:26Z
+# (width, height of the window, scheme)
 SHOTS = ((1440, 1000, "light"), (1440, 1000, "dark"), (390, 844, "light"), (390, 844, "dark"))
 
 
 def main() -> None:
     """Start a desk on free ports, send it calls, and take both pages."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    calls = some_calls(time.time_ns())
+    calls = some_calls(MOMENT)
     with Desk(timing=Timing(grace=0.1, settle=0.05)) as desk, sync_playwright() as playwright:
         for call in calls:
             httpx.post(
@@ -48,9 +50,11 @@ def main() -> None:
             )
             for name, url in (("calls", desk.web_url), ("call", desk.call_url(hurt.trace_id))):
                 page.goto(url)
-                path = IMAGES / f"desk-{name}-{width}-{scheme}.png"
-                page.screenshot(path=path, full_page=name == "call")
-                print(path.relative_to(ROOT))
+                whole = name == "call" and scheme == "light"
+                for part in ("", "-whole") if whole else ("",):
+                    path = IMAGES / f"desk-{name}-{width}-{scheme}{part}.png"
+                    page.screenshot(path=path, full_page=bool(part))
+                    print(path.relative_to(ROOT))
             page.close()
         browser.close()
 
