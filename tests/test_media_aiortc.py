@@ -200,9 +200,9 @@ def test_without_a_watched_track_the_device_is_not_measured() -> None:
 
 
 def test_jitter_is_in_rtp_units() -> None:
-    """744 units of 48 kHz are 15.5 ms: the path needs 46.5 ms, 20 of which every buffer has."""
+    """744 units of 48 kHz are 15.5 ms: the path needs 46.5 ms, 40 of which every buffer waits."""
     windows = _windows(Party(jitter_units=744))
-    assert windows[1].network.delay_ms == pytest.approx(30.0 + 3 * 15.5 - 20.0)
+    assert windows[1].network.delay_ms == pytest.approx(30.0 + 3 * 15.5 - 40.0)
     assert sample(Party(jitter_units=744).report(1.0), 8000).streams[0].jitter == pytest.approx(0.093)
 
 

@@ -18,8 +18,8 @@ def _play(transits: list[float], *, rate: int = 8000) -> tuple[float, list[float
     return 100.0 * sum(late for late, _ in results) / len(results), [delay for _, delay in results]
 
 
-def test_steady_arrivals_need_one_packet_of_delay() -> None:
-    """Without jitter nothing is late and 20 ms are enough."""
+def test_steady_arrivals_need_two_packets_of_delay() -> None:
+    """Without jitter nothing is late and 40 ms are enough."""
     late, delays = _play([0.5] * 200)
     assert late == 0.0
     assert delays[0] == pytest.approx(0.04)
@@ -27,11 +27,11 @@ def test_steady_arrivals_need_one_packet_of_delay() -> None:
 
 
 def test_uniform_jitter_is_played_whole() -> None:
-    """+-20 ms: under 0.5 % late, with at most one and a half times the spread of delay."""
+    """+-20 ms: under 0.5 % late, with less than twice the spread of delay."""
     draw = random.Random(1)
     late, delays = _play([0.1 + draw.uniform(0.0, 0.04) for _ in range(3000)])
     assert late < 0.5
-    assert sum(delays) / len(delays) < 0.06
+    assert sum(delays) / len(delays) < 0.07
 
 
 def test_heavy_tails_cost_some_packets() -> None:

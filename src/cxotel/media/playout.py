@@ -18,8 +18,9 @@ SPIKE_SECONDS = 0.1
 """A step of transit by more than this and twice the deviation is a spike (800 units of 8 kHz)."""
 SPIKE_OVER_SECONDS = 63 / 8000
 """A spike is over when its slope is below this (63 units of 8 kHz in the paper)."""
-LEAST_SECONDS = 0.02
-"""Least wait behind the mean: one packet of 20 ms (RFC 3551), the lowest level of common buffers."""
+LEAST_SECONDS = 0.04
+"""Least wait behind the mean: two packets of 20 ms, the level that WebRTC's NetEq starts with. A reference
+that waits less throws away what every real receiver plays."""
 MOST_SECONDS = 0.4
 """Most delay behind the mean: beyond 400 ms one way no conversation is planned (G.114)."""
 DRIFT = 50e-6
@@ -50,7 +51,7 @@ class ReferencePlayout:
         self._rate = clock_rate
         self._floor = Floor()
         self._mean: float | None = None
-        self._deviation = LEAST_SECONDS / 2.0  # begins with 40 ms: two packets, as common buffers do
+        self._deviation = LEAST_SECONDS / 4.0
         self._before = self._before_that = 0.0
         self._spike = False
         self._slope = 0.0

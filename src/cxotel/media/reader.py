@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cxotel.media.delay import OneWay
 from cxotel.media.flow import Counts, Flow
+from cxotel.media.playout import LEAST_SECONDS
 from cxotel.media.rtp import JITTER_LIMIT_SECONDS
 from cxotel.media.sample import Sample, SenderReport, Stream, difference
 from cxotel.media.windows import (
@@ -33,7 +34,7 @@ BUFFER_PER_JITTER = 3.0
 """Buffering that jitter J explains, in multiples of J: the reference buffer waits four mean deviations, and
 a mean deviation is 0.71 (normal) to 0.75 (uniform) of J, the mean difference of neighbours."""
 PACKET_SECONDS = 0.02
-"""A packet's length: what every buffer holds anyway, and the least jitter that can make a packet late."""
+"""A packet's length: the least jitter that can make one late, and what a buffer holds while it plays."""
 _MAX_POLL_WINDOWS = 3.0  # polls further apart say nothing of a single window
 
 
@@ -221,7 +222,7 @@ class StatsReader:
         if came is None or came.received <= 0.0:
             return Part(flags=flags)
         needed = max(BUFFER_PER_JITTER * (came.jitter or 0.0), came.buffer_least or 0.0)
-        jitter = max(0.0, needed - PACKET_SECONDS)  # every buffer holds one packet, also on a perfect path
+        jitter = max(0.0, needed - LEAST_SECONDS)  # so much every buffer waits, also on a perfect path
         if heard.buffer is not None and heard.at_once:
             jitter = min(jitter, heard.buffer)
         inward, device = self._delay.to_here, heard.device_delay

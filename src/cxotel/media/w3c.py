@@ -45,7 +45,8 @@ class W3CReader(StatsReader):
             hints: what the host knows beyond the statistics.
 
         Returns:
-            Windows in order, each `HOLD` seconds after its end or later.
+            Windows in order, each `HOLD` seconds after its end or later; before them any of the last minute
+            that a report of the far side now tells better, once more.
         """
         return self._take(sample(stats), at, hints)
 
