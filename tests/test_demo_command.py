@@ -17,6 +17,7 @@ def verdict(*layers: str, severity: str = "minor") -> dict[str, Any]:
     """The attributes of a verdict that the table reads."""
     return {
         "cx.impact.layers": list(layers),
+        **{f"cx.impact.charge.{layer}": 5.0 for layer in layers},
         "cx.impact.severity": severity,
         "cx.impact.lost_seconds": 5.0 if layers else 0.0,
         "cx.impact.summary": "Five seconds were lost.",
@@ -68,9 +69,10 @@ def test_the_exit_status_is_the_worst_that_is_certain(
 
 
 def test_the_table_shows_planted_cause_beside_verdict() -> None:
-    """One row a call."""
+    """One row a call; layers charged with less than a second are left out."""
     run = Demo([], 1, None, None)
-    run.rows = rows({})
+    faint = {**verdict("crm", "ccaas"), "cx.impact.charge.ccaas": 0.9}
+    run.rows = rows({"verdict": faint})
     cells = [list(column.cells) for column in run.table().columns]
     assert cells == [["x"], ["crm"], ["crm"], ["5.0 s"], ["yes"]]
 

@@ -71,6 +71,12 @@ class Row:
         return set(planted) == set(layers[: len(planted)])
 
     @property
+    def blamed(self) -> list[str]:
+        """Layers charged with a second or more, most first: what a person would name."""
+        layers: list[str] = self.verdict[names.CX_IMPACT_LAYERS]
+        return [layer for layer in layers if self.verdict[f"{names.CX_IMPACT_CHARGE}.{layer}"] >= 1.0]
+
+    @property
     def outcome(self) -> int:
         """One of AGREE, DISAGREE, INCONCLUSIVE."""
         if self.error:
@@ -163,7 +169,7 @@ class Demo:
                 row.scenario.name,
                 *([row.scenario.title] if wide else []),
                 _layers(row.scenario.planted),
-                _layers(row.verdict[names.CX_IMPACT_LAYERS][:3]) if row.judged else f"({row.state})",
+                _layers(row.blamed) if row.judged else f"({row.state})",
                 f"{row.verdict[names.CX_IMPACT_LOST_SECONDS]:.1f} s" if row.judged else "",
                 _mark(row),
             )

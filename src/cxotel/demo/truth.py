@@ -81,7 +81,7 @@ def hop_windows(packets: list[list[Any]], rate: int, offset: float, length: floa
 
     Lost is what the proxy dropped and what the reference playout buffer would have had to throw away; a
     packet belongs to the window in which it came to the proxy. The delay is that of the proxy and what the
-    buffer needs beyond the 20 ms that it has on a perfect path too.
+    buffer needs beyond what it waits on a perfect path too.
 
     Args:
         packets: rows of `proxy.Record`.
