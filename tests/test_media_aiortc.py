@@ -206,6 +206,20 @@ def test_jitter_is_in_rtp_units() -> None:
     assert sample(Party(jitter_units=744).report(1.0), 8000).streams[0].jitter == pytest.approx(0.093)
 
 
+def test_jitter_beyond_the_buffer_is_the_networks() -> None:
+    """Gaps under 110 ms of jitter (330 ms needed, the buffer holds 320) are the network's doing."""
+    windows = _windows(Party(lost=_random(0.05, 3000), jitter_units=5280), 60.0)
+    assert all((window.device.loss_pct or 0.0) == 0.0 for window in windows)
+    assert all((window.network.loss_pct or 0.0) > 5.0 and JITTER in window.flags for window in windows[1:-1])
+
+
+@pytest.mark.parametrize("step", [0.3, 0.5, 1.0])
+def test_a_gap_shorter_than_an_outage_counts_once(step: float) -> None:
+    """0.8 s without packets, polled inside or not: 40 lost."""
+    windows = _windows(Party(lost=set(range(330, 370))), step=step)
+    assert [0.0, pytest.approx(16.0, abs=1.0), 0.0, 0.0] == [window.network.loss_pct for window in windows]
+
+
 def test_timestamp_wrap_blow_up_of_jitter_is_ignored() -> None:
     """After a wrap aiortc's jitter is 268,435,459 units, 5,592 s: not jitter, and it explains nothing."""
     windows = _windows(Party(lost=_random(0.05), jitter_units=268_435_459))

@@ -57,7 +57,6 @@ class Received:
     samples: float | None
     concealed: float | None
     silent: float | None
-    discarded: float | None
     buffer: float | None
     buffer_least: float | None
     jitter: float | None
@@ -173,7 +172,6 @@ class StatsReader:
             total("samples"),
             total("concealed"),
             total("silent"),
-            total("discarded"),
             mean_wait("buffered"),
             mean_wait("buffered_least"),
             max((j for j in jitters if 0.0 <= j <= JITTER_LIMIT_SECONDS), default=None),

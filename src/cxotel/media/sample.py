@@ -20,8 +20,7 @@ class Stream:
         key: identity of the source (statistics id and SSRC): a new one begins a new count.
         received: packets.
         lost: packets lost by sequence numbers; negative where copies came.
-        discarded: packets received and thrown away; None if not counted, as all that follow.
-        samples: samples played, concealed ones included.
+        samples: samples played, concealed ones included; None if not counted, as all that follow.
         concealed: samples made up.
         silent: of them, silent ones.
         buffered: seconds that samples waited in the jitter buffer, summed over samples.
@@ -34,7 +33,6 @@ class Stream:
     key: Hashable
     received: float
     lost: float = 0.0
-    discarded: float | None = None
     samples: float | None = None
     concealed: float | None = None
     silent: float | None = None

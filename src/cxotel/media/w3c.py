@@ -176,7 +176,6 @@ def _stream(entry: Report, entries: Mapping[str, Report]) -> Stream | None:
         key=(_hashable(entry.get("id")), ssrc),
         received=received,
         lost=number(entry.get("packetsLost")) or 0.0,
-        discarded=total("packetsDiscarded"),
         samples=total("totalSamplesReceived"),
         concealed=total("concealedSamples"),
         silent=total("silentConcealedSamples"),
