@@ -73,6 +73,12 @@ def half_up(value: float, decimals: int) -> float:
     return floor(value * 10**decimals + 0.5) / 10**decimals
 
 
+def half_up_seconds(seconds: float, decimals: int) -> float:
+    """Rounding of sums of charges: by whole nanoseconds."""
+    unit = 10 ** (9 - decimals)
+    return (floor(seconds * 1e9 + 0.5) + unit // 2) // unit / 10**decimals
+
+
 def is_number(value: object, low: float, high: float) -> bool:
     """Whether a value is a number in the range; bools are none."""
     return type(value) in (int, float) and isfinite(value) and low <= value <= high  # type: ignore[arg-type]
@@ -583,7 +589,7 @@ class Reference:
         return "none" if lost < 3 else "minor" if lost < 15 else "moderate" if lost < 60 else "severe"
 
     def report(self) -> dict[str, Any]:
-        charged = {layer: half_up(self.charges.get(layer, 0.0), 3) for layer in PATH}
+        charged = {layer: half_up_seconds(self.charges.get(layer, 0.0), 3) for layer in PATH}
         layers = sorted(
             (one for one in PATH if charged[one]), key=lambda one: (-charged[one], PATH.index(one))
         )
@@ -595,8 +601,8 @@ class Reference:
                 value, _, span_id, span = min(sources, key=lambda one: one[:3])
                 shown = "" if what == self.outcome else f" {half_up(-value, 1):.1f}{units.get(what, ' s')}"
                 where = f" (span {span_id})" if span else ""
-                text = f"{layer}: {what}{shown}, {half_up(seconds, 1):.1f} s{where}"
-                items.append((-half_up(seconds, 3), PATH.index(layer), what, text, span))
+                text = f"{layer}: {what}{shown}, {half_up_seconds(seconds, 1):.1f} s{where}"
+                items.append((-half_up_seconds(seconds, 3), PATH.index(layer), what, text, span))
         every = sorted(items, key=lambda one: one[:3])
         items = [one for one in every if one[0] < 0][:8]
         found: dict[str, Any] = {f"cx.impact.charge.{one}": charged[one] for one in layers}
@@ -617,7 +623,7 @@ class Reference:
             and one in ("carrier", "agent_network", "endpoint", "voice_ai")
             and one not in seen
         ]
-        felt = {one for one, seconds in self.felt.items() if seconds >= 1 - 1e-9}
+        felt = {one for one, seconds in self.felt.items() if half_up_seconds(seconds, 9) >= 1}
         if self.outcome in ("dropped", "abandoned", "failed"):
             felt.add(self.outcome)
         placed = ["setup", "ivr", "queue", "connect", "talk", "converse", "respond", "hold", "handoff"]

@@ -167,3 +167,27 @@ def test_a_charge_of_parts_too_small_to_show_is_still_told() -> None:
     assert 0.001 == verdict.lost_seconds
     assert [] == verdict.attributes["cx.impact.evidence"]
     assert "The customer waited 0.0 of 300 seconds too long: " in str(verdict.attributes["cx.impact.summary"])
+
+
+def test_many_waits_at_once_are_one_item() -> None:
+    """A thousand waits inside each other are one item, told by the longest."""
+    waits = [span(10 + i, "queue", i / 10, 1000, layer="ccaas", activity="queue") for i in range(1000)]
+    verdict = judge([root(1000), *waits])
+    assert ["ccaas: queue 1000.0 s, 980.0 s (span 000000000000000a)"] == verdict.attributes[
+        "cx.impact.evidence"
+    ]
+    assert 1 == len(verdict.stretches)
+
+
+def test_a_tail_interrupted_by_a_queue_goes_on_behind_it() -> None:
+    """A handoff's tail begins again after the queue inside it, beside another handoff that is longer."""
+    spans = [
+        root(200),
+        span(3, "handoff", 0, 60, activity="handoff"),
+        span(4, "handoff", 10, 100, activity="handoff"),
+        span(5, "queue", 20, 40, layer="ccaas", activity="queue"),
+    ]
+    verdict = judge(spans)
+    assert {"handoff": 77.0} == verdict.charges
+    assert [(ns(3), ns(20)), (ns(40), ns(100))] == [(one.start, one.end) for one in verdict.stretches]
+    assert ["0000000000000004", "0000000000000004"] == [one.span_id for one in verdict.stretches]

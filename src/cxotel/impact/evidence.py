@@ -30,9 +30,20 @@ def rounded(value: float, decimals: int) -> float:
     return math.floor(value * factor + 0.5) / factor
 
 
+def whole(nanoseconds: float) -> int:
+    """A sum of charges in whole nanoseconds: what is said of it does not hang on the order of adding up."""
+    return math.floor(nanoseconds + 0.5)
+
+
+def rounded_seconds(nanoseconds: float, decimals: int) -> float:
+    """A sum of charges in seconds, rounded half up, exactly."""
+    unit = int(10 ** (9 - decimals))
+    return (whole(nanoseconds) + unit // 2) // unit / 10.0**decimals
+
+
 def milliseconds(nanoseconds: float) -> int:
-    """Whole milliseconds, rounded half up."""
-    return math.floor(nanoseconds / 1e9 * 1000.0 + 0.5)
+    """A sum of charges in whole milliseconds, rounded half up."""
+    return (whole(nanoseconds) + 500_000) // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ class Evidence:
             else f" {rounded(self.value, 1):.1f}{_UNITS.get(self.what, _SECONDS_UNIT)}"
         )
         span = f" (span {self.span_id})" if self.span_id else ""
-        return f"{self.layer}: {self.what}{value}, {rounded(self.seconds, 1):.1f} s{span}"
+        return f"{self.layer}: {self.what}{value}, {rounded_seconds(self.seconds * 1e9, 1):.1f} s{span}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ def _badness(entry: Entry) -> tuple[float, int, str]:
 
 def rank(layer: str, what: str, seconds: float) -> tuple[int, int, str]:
     """Order of items: by seconds (whole ms), then path order, then what."""
-    return (-math.floor(seconds * 1000.0 + 0.5), RANK[layer], what)
+    return (-milliseconds(seconds * 1e9), RANK[layer], what)
 
 
 @dataclass(slots=True)
@@ -187,7 +198,7 @@ def _span(stretch: Stretch, worst_span: Facts | None, root: Facts | None, parame
     trace_id = home.trace_id if home else ""
     parent = worst_span if worst_span and worst_span.trace_id == trace_id else root
     key = "\0".join((trace_id, stretch.layer, stretch.what, str(stretch.start)))
-    is_error = stretch.seconds >= parameters["evidence.error_from"]
+    is_error = whole(stretch.seconds * 1e9) >= parameters.nanoseconds("evidence.error_from")
     return Span(
         trace_id=trace_id,
         span_id=hashlib.sha256(key.encode()).hexdigest()[:16],
@@ -197,7 +208,7 @@ def _span(stretch: Stretch, worst_span: Facts | None, root: Facts | None, parame
         attributes={
             CX_EVIDENCE_LAYER: stretch.layer,
             CX_EVIDENCE_WHAT: stretch.what,
-            CX_EVIDENCE_SECONDS: rounded(stretch.seconds, 3),
+            CX_EVIDENCE_SECONDS: rounded_seconds(stretch.seconds * 1e9, 3),
         },
         parent_id=parent.span_id if parent else "",
         scope=SCOPE,

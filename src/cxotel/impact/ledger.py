@@ -11,10 +11,10 @@ from cxotel._semconv import CxLayer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cxotel.impact.call import Call, Wait
+    from cxotel.impact.call import Call
     from cxotel.impact.facts import Facts
     from cxotel.impact.quality import Quality
-    from cxotel.impact.sweep import Piece, Rework
+    from cxotel.impact.sweep import Piece, Rework, Waited
 
 FIDELITY = "fidelity"
 
@@ -116,13 +116,18 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
     return ledger
 
 
-def _charge_waits(ledger: Ledger, start: int, end: int, waits: list[Wait], symptoms: dict[str, str]) -> None:
+def _charge_waits(
+    ledger: Ledger, start: int, end: int, waits: list[Waited], symptoms: dict[str, str]
+) -> None:
     """Each layer bears the same part of the instant, and its spans the same part of that."""
-    by_layer = Counter(wait.layer for wait in waits)
+    by_layer: Counter[str] = Counter()
     for wait in waits:
-        lost = (end - start) / len(by_layer) / by_layer[wait.layer]
-        seconds = (wait.end - wait.start) / 1e9
-        ledger.charge(wait.layer, wait.activity, Entry(start, end, lost, seconds, wait.span))
+        by_layer[wait.layer] += wait.count
+    for wait in waits:
+        lost = (end - start) * wait.count / (len(by_layer) * by_layer[wait.layer])
+        longest = wait.longest
+        seconds = (longest.end - longest.start) / 1e9
+        ledger.charge(wait.layer, wait.activity, Entry(start, end, lost, seconds, longest.span))
         ledger.feel(symptoms[wait.activity], lost)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -39,6 +40,50 @@ class Rework:
     instants: Instants
 
 
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """Waits of one layer and activity at one instant: how many, and the longest."""
+
+    layer: str
+    activity: str
+    count: int
+    longest: Wait
+
+
+class _Waiting:
+    """The waits that are lost at a moment, kept so that many at once cost little."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+        self._heaps: dict[tuple[str, str], list[tuple[int, int, str, int, Wait]]] = {}
+        self._ended: set[int] = set()
+        self._on: set[int] = set()
+
+    def toggle(self, index: int, wait: Wait) -> None:
+        """Begins the wait of this index, or ends it."""
+        key = (wait.layer, wait.activity)
+        heap = self._heaps.setdefault(key, [])
+        if index in self._on:
+            self._on.remove(index)
+            self._ended.add(index)
+            self._counts[key] -= 1
+            while heap and heap[0][3] in self._ended:
+                self._ended.remove(heappop(heap)[3])
+        else:
+            # A handoff's tail may begin again after a queue: its entry may still be in the heap.
+            self._on.add(index)
+            self._counts[key] = self._counts.get(key, 0) + 1
+            if index in self._ended:
+                self._ended.remove(index)
+            else:
+                heappush(heap, (wait.start - wait.end, wait.start, wait.span.span_id, index, wait))
+
+    def charged(self) -> list[Waited]:
+        """What is charged now; a hold yields to any other wait."""
+        waited = [Waited(*key, count, self._heaps[key][0][4]) for key, count in self._counts.items() if count]
+        return [one for one in waited if one.activity != CxActivity.HOLD] or waited
+
+
 @dataclass(slots=True, eq=False)
 class Segment:
     """Constant activity.
@@ -46,7 +91,7 @@ class Segment:
     Attributes:
         start: nanoseconds.
         end: nanoseconds.
-        waits: lost waits here, holds already yielding.
+        waits: lost waits here by layer and activity, holds already yielding.
         talking: inside the conversation.
         is_ai: a converse of the voice AI lasts.
         staffed: inside talk or hold.
@@ -56,7 +101,7 @@ class Segment:
 
     start: int
     end: int
-    waits: list[Wait]
+    waits: list[Waited]
     talking: bool
     is_ai: bool
     staffed: bool
@@ -104,19 +149,21 @@ def segments(call: Call, rework: Rework | None) -> list[Segment]:
         toggle("handoff", index, instants)
     if rework:
         toggle("rework", 0, rework.instants)
-    on: dict[str, set[int]] = {
-        name: set() for name in ("talking", "ai", "staffed", "wait", "handoff", "rework")
-    }
+    waiting = _Waiting()
+    on: dict[str, set[int]] = {name: set() for name in ("talking", "ai", "staffed", "handoff", "rework")}
     found: list[Segment] = []
     times = sorted(toggles)
     for start, end in pairwise(times):
         for name, index in toggles[start]:
-            on[name] ^= {index}
+            if name == "wait":
+                waiting.toggle(index, call.waits[index])
+            else:
+                on[name] ^= {index}
         found.append(
             Segment(
                 start,
                 end,
-                _charged([call.waits[index] for index in sorted(on["wait"])]) if on["wait"] else [],
+                waiting.charged(),
                 bool(on["talking"]),
                 bool(on["ai"]),
                 bool(on["staffed"]),
@@ -125,11 +172,6 @@ def segments(call: Call, rework: Rework | None) -> list[Segment]:
             )
         )
     return found
-
-
-def _charged(waits: list[Wait]) -> list[Wait]:
-    """A hold yields to any other wait at the same instant."""
-    return [wait for wait in waits if wait.activity != CxActivity.HOLD] or waits
 
 
 def cells(call: Call, legs: list[Facts]) -> Iterator[tuple[int, int, Key]]:

@@ -45,6 +45,7 @@ from cxotel.impact.evidence import (
     rounded,
     stretches_of,
     told_of,
+    whole,
 )
 from cxotel.impact.layers import RANK
 from cxotel.impact.ledger import Ledger, account
@@ -61,7 +62,6 @@ if TYPE_CHECKING:
 
 Value = str | bool | int | float | list[str]
 _ENDINGS = (CxCallOutcome.DROPPED, CxCallOutcome.ABANDONED, CxCallOutcome.FAILED)
-_ROUNDING = 1e-9  # seconds; sums of exact thirds fall this little short of a threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +239,8 @@ class Verdict:
         return max(0.0, rounded(100.0 * (1.0 - self._lost_ms / 1000 / seconds), 1))
 
     def _felt(self) -> list[str]:
-        least = self._call.parameters["felt.least"] - _ROUNDING
-        felt = {symptom for symptom, lost in self._ledger.felt.items() if lost / 1e9 >= least}
+        least = self._call.parameters.nanoseconds("felt.least")
+        felt = {symptom for symptom, lost in self._ledger.felt.items() if whole(lost) >= least}
         if self._call.outcome in _ENDINGS:
             felt.add(self._call.parameters["felt.symptoms"][self._call.outcome])
         return [symptom for symptom in CxImpactFelt.VALUES if symptom in felt]
