@@ -275,6 +275,16 @@ async def test_legs_are_those_of_the_role(recorded: Recorded, role: str, names: 
     assert {ours.trace_id} == {f"{each.context.trace_id:032x}" for each in recorded.spans()}
 
 
+async def test_legs_name_who_can_fix_them(recorded: Recorded) -> None:
+    """The way and the device have owners of their own."""
+    with cxotel.start_call("a call of ours") as ours:
+        async with call() as (a, _b, _):
+            instrument_peer_connection(a, call=ours, owner="BPO North IT", device_owner="Desktop team")
+            await asyncio.sleep(0.1)
+    assert "BPO North IT" == recorded.one("agent network").attributes["cx.owner"]
+    assert "Desktop team" == recorded.one("webrtc session").attributes["cx.owner"]
+
+
 async def test_call_that_its_owner_ends_first_keeps_what_was_measured(recorded: Recorded) -> None:
     """Also the window that was not complete, though the connection lives on."""
     async with call() as (a, _b, _):

@@ -350,6 +350,14 @@ def test_a_role_decides_who_is_charged(
     assert expected == got
 
 
+def test_network_and_device_have_owners_of_their_own(captured: Capture, call: cxotel.Call) -> None:
+    """Who can fix the way and who can fix what stands at its end are seldom the same."""
+    call.start_media("softphone", owner="BPO North IT", device_owner="Desktop team").stop()
+
+    got = {span.attributes["cx.layer"]: span.attributes["cx.owner"] for span in captured.spans[1:]}
+    assert got == {"agent_network": "BPO North IT", "endpoint": "Desktop team"}
+
+
 def test_an_unknown_role_is_counted(captured: Capture, call: cxotel.Call) -> None:
     """A softphone is what most programs are."""
     assert call.start_media("telephone").role == "softphone"

@@ -94,6 +94,7 @@ class Starter(Handle):
         role: str,
         *,
         owner: str | None = None,
+        device_owner: str | None = None,
         window: float = WINDOW,
         parent: Handle | Context | None = None,
         attributes: Mapping[str, AttributeValue] | None = None,
@@ -102,8 +103,8 @@ class Starter(Handle):
         """Start what a party measures of its audio: two legs, by the role of the party.
 
         `role` is softphone, platform_agent, platform_customer, voice_ai or customer (another one is counted
-        and taken as softphone). The other arguments are those of `start_leg`; `owner` is who can fix the
-        network.
+        and taken as softphone). `owner` is who can fix the network, `device_owner` who can fix the device or
+        media server; the other arguments are those of `start_leg`.
         """
         known = _values.member(role, tuple(ROLES), "role") or "softphone"
         layers = ROLES[known]
@@ -116,7 +117,9 @@ class Starter(Handle):
             "start_time": started,
         }
         network = self.start_leg(layers.network, owner=owner, **given)
-        device = network if layers.device == layers.network else self.start_leg(layers.device, **given)
+        device = network
+        if layers.device != layers.network:
+            device = self.start_leg(layers.device, owner=device_owner, **given)
         session = MediaSession(known, network, device)
         self._sessions.append(session)
         return session

@@ -62,6 +62,7 @@ class CallRecording:
         call: Call | None = None,
         call_key: str | None = None,
         namespace: str | None = None,
+        owners: tuple[str | None, str | None] = (None, None),
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._role = role
@@ -69,6 +70,7 @@ class CallRecording:
         self._given = call is not None
         self._call_key = call_key or os.environ.get("CXOTEL_CALL_KEY") or None
         self._namespace = namespace
+        self._owners = owners  # of the network, of the device
         self._prepare = prepare  # called before anything is recorded
         self._made_in = otel_context.get_current()
         self._connect: Activity | None = None
@@ -121,7 +123,15 @@ class CallRecording:
 
     def _open(self, at: int) -> MediaSession:
         assert self._call is not None  # noqa: S101 (for mypy: `start` comes first)
-        return self._call.start_media(self._role, window=WINDOW, parent=self._call, start_time=at)
+        owner, device_owner = self._owners
+        return self._call.start_media(
+            self._role,
+            owner=owner,
+            device_owner=device_owner,
+            window=WINDOW,
+            parent=self._call,
+            start_time=at,
+        )
 
     def reading(self, reading: Reading, seconds: float) -> None:
         """Feed the reader; the windows it completes go to the legs."""

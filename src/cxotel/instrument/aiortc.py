@@ -46,6 +46,8 @@ def instrument_peer_connection(
     call: Call | None = None,
     call_key: str | None = None,
     namespace: str | None = None,
+    owner: str | None = None,
+    device_owner: str | None = None,
 ) -> Callable[[], None]:
     """Follow one connection from now to its end; returns what stops following it before that.
 
@@ -57,6 +59,8 @@ def instrument_peer_connection(
             else the call in whose context this is called, else a call of its own.
         call_key: default `CXOTEL_CALL_KEY`.
         namespace: default `CXOTEL_NAMESPACE`.
+        owner: who can fix the network ("Acme Telecom"), for `cx.owner`.
+        device_owner: who can fix the device or media server, likewise.
 
     Raises:
         ValueError: no such role; that is for the programmer to see before any call.
@@ -64,7 +68,9 @@ def instrument_peer_connection(
     known = _role(role)
     if known is None:
         return _nothing
-    return _follow(pc, CallRecording(role=known, call=call, call_key=call_key, namespace=namespace))
+    owners = (owner, device_owner)
+    recording = CallRecording(role=known, call=call, call_key=call_key, namespace=namespace, owners=owners)
+    return _follow(pc, recording)
 
 
 def _role(given: str | None) -> str | None:
