@@ -13,7 +13,7 @@ from opentelemetry import propagate
 import cxotel
 from cxotel.demo import playout
 from cxotel.demo.crm import DELAY_HEADER
-from cxotel.demo.party import CALL_KEY, Tasks, drain, lateness, observe, run_party
+from cxotel.demo.party import CALL_KEY, CRM_OWNER, DEVICE_OWNER, Tasks, drain, lateness, observe, run_party
 from cxotel.demo.peer import answer, connected, connection
 from cxotel.demo.platform import CONTEXT_HEADER, unpacked
 from cxotel.demo.scenario import CONTEXT, Scenario
@@ -21,8 +21,6 @@ from cxotel.demo.tracks import PacedTrack
 from cxotel.demo.wire import LOOPBACK, Address, Message, ask
 from cxotel.media.windows import Figures
 
-DEVICE_OWNER = "BPO North IT"
-CRM_OWNER = "CRM team"
 _WINDOW = 5.0
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import cxotel
 from cxotel.demo import playout
-from cxotel.demo.party import CALL_KEY, Tasks, drain, run_party
+from cxotel.demo.party import AI_OWNER, CALL_KEY, Tasks, drain, observe, run_party
 from cxotel.demo.peer import answer, connected, connection
-from cxotel.demo.scenario import CONTEXT
+from cxotel.demo.scenario import CONTEXT, Scenario
 from cxotel.demo.tracks import Ear, PacedTrack
-from cxotel.instrument.aiortc import instrument_peer_connection
 
 if TYPE_CHECKING:
     from cxotel.demo.wire import Message
@@ -30,7 +29,7 @@ class AiCall:
         self._call = cxotel.join_call(key, carrier=message["headers"])
         self._track = PacedTrack("PCMU")
         self._pc = connection(self._track, "PCMU")
-        instrument_peer_connection(self._pc, role="voice_ai", call=self._call)
+        observe(self._pc, "voice_ai", self._call, Scenario.from_json(message["scenario"]))
         self._ear = Ear()
         self._over = asyncio.Event()
 
@@ -63,7 +62,7 @@ class AiCall:
             await self._ear.heard.wait()
             self._track.hush()  # the customer speaks: barge-in
             await self._ear.ended.wait()
-            response = self._call.start_response()
+            response = self._call.start_response(owner=AI_OWNER)
             try:
                 await asyncio.sleep(THINKING)
                 self._track.say(sentence)

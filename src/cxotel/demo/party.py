@@ -27,6 +27,18 @@ if TYPE_CHECKING:
 CALL_KEY = "X-Call-Key"
 """The header with the call's id, which every hop lets through."""
 
+PLATFORM_OWNER, CARRIER_OWNER = "Contact-centre platform team", "Acme Telecom"
+NETWORK_OWNER, DEVICE_OWNER = "BPO North IT", "Agent desktop team"
+CRM_OWNER, AI_OWNER = "CRM team", "Voice AI team"
+
+_OWNERS = {
+    "platform_customer": (CARRIER_OWNER, PLATFORM_OWNER),
+    "platform_agent": (NETWORK_OWNER, PLATFORM_OWNER),
+    "softphone": (NETWORK_OWNER, DEVICE_OWNER),
+    "voice_ai": (PLATFORM_OWNER, AI_OWNER),
+}
+"""By role: who can fix the network, and who the device or media server."""
+
 LATE_MS = 40.0
 """A packet this late did harm by itself: a playout buffer holds 40 ms (playout.py), more is delay or loss."""
 
@@ -77,7 +89,8 @@ def run_party(name: str, make: Callable[[], Handler]) -> None:
 def observe(pc: RTCPeerConnection, role: str, call: Call, scenario: Scenario) -> None:
     """Switch the instrumentation on for this connection, unless the call is to be unobserved here."""
     if role not in scenario.blind:
-        instrument_peer_connection(pc, role=role, call=call)
+        owner, device_owner = _OWNERS[role]
+        instrument_peer_connection(pc, role=role, call=call, owner=owner, device_owner=device_owner)
 
 
 async def drain(pc: RTCPeerConnection) -> None:

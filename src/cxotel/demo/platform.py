@@ -15,7 +15,16 @@ from typing import Any
 import cxotel
 from cxotel import _semconv as names
 from cxotel.demo import playout
-from cxotel.demo.party import CALL_KEY, Tasks, drain, lateness, observe, run_party
+from cxotel.demo.party import (
+    CALL_KEY,
+    CARRIER_OWNER,
+    PLATFORM_OWNER,
+    Tasks,
+    drain,
+    lateness,
+    observe,
+    run_party,
+)
 from cxotel.demo.peer import answer, connected, connection, invite, invite_through
 from cxotel.demo.scenario import AGENT_NETWORK, CARRIER, CONTEXT, Scenario
 from cxotel.demo.tracks import PacedTrack
@@ -23,7 +32,6 @@ from cxotel.demo.wire import Address, Message, WireError, ask
 
 CONTEXT_HEADER = "X-Call-Context"
 LONGEST_TALK = 120.0
-PLATFORM_OWNER, CARRIER_OWNER, NETWORK_OWNER = "Contact-centre platform team", "Acme Telecom", "BPO North IT"
 
 
 class PlatformCall:
@@ -138,7 +146,9 @@ class PlatformCall:
         if context is not None:
             # The planted fault: the header on the way to the agent is shorter than what the AI has to say.
             headers[CONTEXT_HEADER] = _packed(context)[: self.scenario.context_limit]
-            handoff = self._call.start_handoff("voice_ai", "agent", expected=list(context))
+            handoff = self._call.start_handoff(
+                "voice_ai", "agent", expected=list(context), owner=PLATFORM_OWNER
+            )
         track = PacedTrack(self.scenario.codec)
         pc = connection(track, self.scenario.codec)
         observe(pc, "platform_agent", self._call, self.scenario)
