@@ -6,6 +6,9 @@ BIN := .venv/bin
 UV := $(BIN)/uv
 LOWEST := .venv-lowest
 PYTEST := $(BIN)/python -m pytest
+# Trust what the system trusts, as pip does: networks with a proxy of their own add its certificate there.
+export UV_SYSTEM_CERTS ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 SOURCES := src tools tests examples benchmarks
 
 .DEFAULT_GOAL := help
