@@ -61,7 +61,7 @@ def test_the_summary_says_what_was_reached() -> None:
             result("blind", found={}),
         ]
     )
-    assert [line.got for line in lines] == ["50.0%", "0.0%", "5.0%", "1", "1", "0"]
+    assert [line.got for line in lines] == ["50.0 %", "0.0 %", "5.0 %", "1", "1", "0"]
     assert [line.reached for line in lines] == [False, False, True, False, False, True]
 
 

@@ -233,6 +233,8 @@ async def place_all(calls: list[tuple[str, str, Scenario]], book: Book, seed: in
     """Place all calls that have no result yet, `at_once` at a time."""
     todo = [call for call in calls if identity(call[2]) not in book.results]
     done = len(calls) - len(todo)
+    if not todo:
+        return
     with tempfile.TemporaryDirectory(prefix="cxotel-accuracy-") as directory, Sink() as sink:
         async with Rig(sink.endpoint, Path(directory), seed=seed, protocol="http/protobuf") as rig:
             places = asyncio.Semaphore(at_once)
@@ -315,10 +317,12 @@ def summary(results: list[Result]) -> list[Line]:
         cases = counted[kind]
         share = sum(r.agrees for r in cases) / len(cases) if cases else 0.0
         what = f"{kind} faults ({len(cases)} calls): layer as in truth"
-        lines.append(Line(what, f"{share:.1%}", f">= {least:.0%}", share >= least))
+        lines.append(Line(what, f"{100 * share:.1f} %", f">= {100 * least:.0f} %", share >= least))
     faulty = counted["single"] + counted["double"]
     median = statistics.median(r.error for r in faulty) if faulty else 1.0
-    lines.append(Line("lost seconds, median relative error", f"{median:.1%}", "<= 15 %", median <= 0.15))
+    lines.append(
+        Line("lost seconds, median relative error", f"{100 * median:.1f} %", "<= 15 %", median <= 0.15)
+    )
     worse = sum(r.severity not in {"none", "minor"} for r in counted["healthy"])
     lines.append(Line(f"healthy calls ({len(counted['healthy'])}) above minor", str(worse), "0", worse == 0))
     unseen = sum(bool(r.blamed_unseen) for r in results)
@@ -346,16 +350,15 @@ _PAGE = """# How accurate the verdicts are
 
 `make accuracy` places real calls (speech, aiortc, DTLS-SRTP) through a seeded proxy that drops and delays
 packets and writes down what it did, packet by packet. Each call is judged twice by the same impact model:
-once from what the SDK measured and sent, once from the recorded truth. This page is what it wrote (seed
-{seed}, {calls} calls).
+once from what the SDK measured and sent, once from the recorded truth. This page is what it wrote
+(seed {seed}, {calls} calls).
 
 | | result | goal | reached |
 |---|---|---|---|
 {rows}
 
 A single or double fault counts if it costs at least {enough:g} s by the recorded truth, a double one if its
-greater fault costs {ratio:g} times the other or more;
-{weak} calls did not count. Healthy calls run over
+greater fault costs {ratio:g} times the other or more; {weak} calls did not count. Healthy calls run over
 imperfect but good networks: up to 1 % of loss, 40 ms of delay and 4 ms of jitter on each hop and direction.
 
 Faults whose layer the verdict missed:
