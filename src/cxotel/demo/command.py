@@ -306,7 +306,7 @@ def _judge(chosen: list[Scenario], seed: int, console: Console | None, *, stays:
 
     with Desk() as desk:
         if console is not None:
-            console.print(f"{len(chosen)} calls, seed {seed}; watch them at {desk.web_url}")
+            console.print(f"calls: {len(chosen)}, seed: {seed}; watch them at {desk.web_url}")
         run = _run(chosen, seed, desk, desk.grpc_endpoint, console)
         _tell(run, console)
         if console is not None:
