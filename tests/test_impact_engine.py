@@ -191,3 +191,11 @@ def test_a_tail_interrupted_by_a_queue_goes_on_behind_it() -> None:
     assert {"handoff": 77.0} == verdict.charges
     assert [(ns(3), ns(20)), (ns(40), ns(100))] == [(one.start, one.end) for one in verdict.stretches]
     assert ["0000000000000004", "0000000000000004"] == [one.span_id for one in verdict.stretches]
+
+
+def test_nothing_lies_inside_a_call_of_no_length() -> None:
+    """A root that ends as it starts has no figures inside, no conversation and full score."""
+    verdict = judge([root(60, start=60), leg(3, "carrier", 0, 120, to_agent__loss_pct="100*24")])
+    assert [0.0, ["carrier"], 100.0] == [
+        verdict.attributes[f"cx.impact.{name}"] for name in ("coverage", "unobserved", "score")
+    ]

@@ -234,8 +234,9 @@ class Call:
         """Layers that the call went through and nobody measured, in path order."""
         measured = self.gone_through - FIGURES_NEEDED
         for one in self.spans:
-            if one.leg and any(start < self.end and end > self.start for start, end, _ in one.leg.runs):
-                measured |= {one.leg.layer}
+            runs = one.leg.runs if one.leg else ()
+            if any(max(start, self.start) < min(end, self.end) for start, end, _ in runs):
+                measured |= {one.layer}
         for wait in self.waits:
             if wait.activity == CxActivity.RESPOND and self._in_call(wait.start, wait.end):
                 measured |= {CxLayer.VOICE_AI}
