@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cxotel.impact.sweep import Piece, Rework, Waited
 
 FIDELITY = "fidelity"
+BEST_MOS = 4.5  # G.107 Annex B
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Ledger:
         dead: conversation outside lost waits with a dead direction.
         measured: conversation outside lost waits that has figures.
         mos: sum of MOS times nanoseconds over it.
-        worst_mos: the least of it, None without figures.
+        worst_mos: the least of it.
         unheard: quality lost to the agent alone and to the customer alone.
     """
 
@@ -65,7 +66,7 @@ class Ledger:
     dead: int = 0
     measured: int = 0
     mos: float = 0.0
-    worst_mos: float | None = None
+    worst_mos: float = BEST_MOS
     unheard: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def charge(self, layer: str, what: str, entry: Entry) -> None:
@@ -82,6 +83,7 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
     """Charges every piece: waits, then quality, handoffs by start, outcome, each of what is left."""
     ledger = Ledger()
     symptoms = call.parameters["felt.symptoms"]
+    measured, mos, worst_mos = 0, 0.0, BEST_MOS
     for start, end, segment, quality in pieces:
         length = end - start
         if segment.talking:
@@ -92,14 +94,16 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
         else:
             left = float(length)
             if quality and segment.talking:
-                ledger.measured += length
-                ledger.mos += quality.mos * length
-                if ledger.worst_mos is None or quality.mos < ledger.worst_mos:
-                    ledger.worst_mos = quality.mos
+                score = quality.mos
+                measured += length
+                mos += score * length
+                worst_mos = min(worst_mos, score)
                 if quality.is_dead:
                     ledger.dead += length
                 if quality.lost > 0.0:
                     left -= _charge_quality(ledger, start, end, quality)
+                elif not segment.handoffs and not segment.reworked:
+                    continue
             for handoff in segment.handoffs:
                 share = 1.0 - handoff.fidelity
                 lost = left * share
@@ -113,6 +117,7 @@ def account(call: Call, rework: Rework | None, pieces: Iterable[Piece]) -> Ledge
         ledger.lost += lost
         if segment.staffed:
             ledger.staffed_lost += lost
+    ledger.measured, ledger.mos, ledger.worst_mos = measured, mos, worst_mos
     return ledger
 
 

@@ -237,7 +237,8 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
         while end <= segment.start:
             start, end, key = next(waiting_cells)
         while True:
-            low, high = max(start, segment.start), min(end, segment.end)
+            low = max(segment.start, start)
+            high = min(segment.end, end)
             if low < high:
                 quality = None
                 if key:

@@ -196,7 +196,7 @@ class Verdict:
         attributes[CX_IMPACT_PARTIAL] = partial
         attributes[CX_IMPACT_MODEL] = MODEL
         attributes[CX_IMPACT_SKIPPED] = call.skipped
-        if ledger.worst_mos is not None:
+        if ledger.measured:
             attributes[CX_MEDIA_MOS_MIN] = rounded(ledger.worst_mos, 2)
             attributes[CX_MEDIA_MOS_MEAN] = rounded(ledger.mos / ledger.measured, 2)
         if call.parameters.priced:
