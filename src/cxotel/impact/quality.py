@@ -100,7 +100,7 @@ class Judge:
             ie_c += ie
         r_a = rating(kept_a, delay_a, ie_a, self._bpl)
         r_c = rating(kept_c, delay_c, ie_c, self._bpl)
-        worse = r_a if r_a <= r_c else r_c
+        worse = r_a if r_a <= r_c else r_c  # noqa: FURB136  # no call of min here, as in rating()
         dead = (kept_a <= self._alive, kept_c <= self._alive)
         quality = Quality((r_a, r_c), mos(worse), dead[0] or dead[1], effects)
         if worse < self._satisfied_r:
