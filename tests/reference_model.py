@@ -597,7 +597,7 @@ class Reference:
         units = {"loss": " %", "fidelity": " %", "delay": " ms", "ie": ""}
         items = []
         for (layer, what), (seconds, sources) in self.items.items():
-            if seconds > 0:
+            if sources:
                 value, _, span_id, span = min(sources, key=lambda one: one[:3])
                 shown = "" if what == self.outcome else f" {half_up(-value, 1):.1f}{units.get(what, ' s')}"
                 where = f" (span {span_id})" if span else ""

@@ -199,3 +199,19 @@ def test_nothing_lies_inside_a_call_of_no_length() -> None:
     assert [0.0, ["carrier"], 100.0] == [
         verdict.attributes[f"cx.impact.{name}"] for name in ("coverage", "unobserved", "score")
     ]
+
+
+def test_what_others_had_taken_is_no_evidence() -> None:
+    """A handoff that lost all, over instants that an earlier started one has already taken, is not the worst."""
+    spans = [
+        root(100),
+        span(2, "talk", 0, 100, layer="ccaas", activity="talk"),
+        span(3, "handoff", 40, 41, activity="handoff", handoff__fidelity=0.0),
+        span(4, "handoff", 40, 41, activity="handoff", handoff__fidelity=0.0, owner="x"),
+        span(5, "handoff", 60, 61, activity="handoff", handoff__fidelity=0.5),
+    ]
+    verdict = judge(spans)
+    assert ["handoff: fidelity 100.0 %, 49.5 s (span 0000000000000003)"] == verdict.attributes[
+        "cx.impact.evidence"
+    ]
+    assert ["0000000000000003"] == [one.span_id for one in verdict.stretches]

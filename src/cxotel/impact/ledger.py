@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIDELITY = "fidelity"
 BEST_MOS = 4.5  # G.107 Annex B
+_NOISE = 1e-3  # nanoseconds; what is less came from rounding in the sums
 
 
 @dataclass(slots=True)
@@ -72,7 +73,8 @@ class Ledger:
     def charge(self, layer: str, what: str, entry: Entry) -> None:
         """Charges a layer."""
         self.charges[layer] = self.charges.get(layer, 0.0) + entry.lost
-        self.entries.setdefault((layer, what), []).append(entry)
+        if entry.lost > _NOISE:  # what was taken by others before is no evidence
+            self.entries.setdefault((layer, what), []).append(entry)
 
     def feel(self, symptom: str, lost: float) -> None:
         """Adds to a symptom's time."""
