@@ -202,7 +202,7 @@ def test_nothing_lies_inside_a_call_of_no_length() -> None:
 
 
 def test_what_others_had_taken_is_no_evidence() -> None:
-    """A handoff that lost all, over instants that an earlier started one has already taken, is not the worst."""
+    """A handoff that lost all over instants that another had already taken does not name the item."""
     spans = [
         root(100),
         span(2, "talk", 0, 100, layer="ccaas", activity="talk"),
