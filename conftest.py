@@ -51,6 +51,6 @@ def run_shell(example: Example) -> str | None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(), CodeBlockParser(language="bash", evaluator=run_shell), SkipParser()],
-    patterns=["README.md", "docs/*.md", "examples/*/README.md"],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md", "examples/*/README.md"],
     fixtures=["desk"],
 ).pytest()
