@@ -79,6 +79,42 @@ def test_a_bad_line_is_named_and_the_rest_is_read(bad: bytes, said: str) -> None
     assert text.startswith(said)
 
 
+@pytest.mark.parametrize(
+    "good",
+    [
+        {"schemaUrl": "x", "resourceSpans": []},
+        {"status": "complete", "trace": {"resourceSpans": []}},
+        {"total": 1, "data": [{"processes": {}, "spans": []}]},
+        {"resourceLogs": []},
+        [{"schemaUrl": "x", "batches": []}],
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", b"\n", b"\n\n", b"\noops"])
+def test_any_known_document_ends_one_without_end(good: Any, behind: bytes) -> None:
+    """Whatever its first key is; every good line after it is read, bad ones are named."""
+    line = json.dumps(good).encode()
+    found, problems = read(b"\n".join([b'{"resourceSpans": [', b'{"a":', line, line]) + behind)
+    assert [(3, good), (4, good)] == found
+    no_end = "the JSON that begins here has no end (line 3 begins another)"
+    assert [(1, no_end), (5, "not JSON at column 1: Expecting value")][: 1 + (b"oops" in behind)] == problems
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[\n{"resourceSpans": []},\n{"resourceSpans": [1]}\n]',
+        '[\n{"resourceSpans": []}\n,\n{"resourceSpans": [1]}\n\n]',
+        '{"data": [\n{"spans": [], "processes": {}}\n], "total": 0}',
+        '{"resourceSpans": [\n{"scopeSpans": []}\n]}',
+    ],
+)
+def test_a_list_of_one_item_a_line_is_one_document(text: str) -> None:
+    """Its items may be whole documents."""
+    assert ([(1, json.loads(text)), (1 + len(text.splitlines()), TWO)], []) == read(
+        f"{text}\n{json.dumps(TWO)}".encode()
+    )
+
+
 def test_a_mistake_deep_in_a_printed_document_is_named_with_its_line() -> None:
     """The whole document is left out, the next one read."""
     broken = json.dumps(ONE, indent=1).replace('"spans": [', '"spans": [,')

@@ -89,6 +89,16 @@ def spans_of(document: Any, problem: Callable[[str], None]) -> Iterator[Received
                     yield Received(span, raw, group, scoped, place, bad)
 
 
+def is_known(document: Any) -> bool:
+    """Whether a parsed JSON value is a document of the table above, or one of another signal."""
+    try:
+        for _ in _groups(document, "", 0):
+            pass
+    except BadDocumentError:
+        return False
+    return document != []
+
+
 def _groups(document: Any, where: str, depth: int) -> Iterator[tuple[Any, str]]:
     """The lists of ResourceSpans in a document, each with its path."""
     if isinstance(document, list) and depth < MAX_WRAPS:

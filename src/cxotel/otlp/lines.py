@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxotel.otlp.document import BadDocumentError
+from cxotel.otlp.document import BadDocumentError, is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +23,10 @@ Stream = io.BufferedIOBase | io.RawIOBase
 GZIP_MAGIC = b"\x1f\x8b"
 # One document. Tempo refuses traces over 5 MB; a request is 64 MiB at most (Python OTLP exporter's default).
 MAX_DOCUMENT = 256 * 2**20
-# A line that starts a document of its own wherever it stands: the keys of cxotel.otlp.document's table.
-STARTS = re.compile(rb'[\[{]\s*[\[{]?\s*"(resource_?[sS]pans|batches|trace|result|data|traceID|spans)"')
+OPENING = (b"{", b"[")
+# What follows a document that is an item of a list printed over many lines.
+CLOSING = (b"]", b"}", b",")
+NO_END = "the JSON that begins here has no end (line {} begins another)"
 # A string without its closing quote runs to the end: so no match ever fails and none is tried twice.
 TOKENS = re.compile(rb'"(?:[^"\\]|\\.?)*("|$)|[\[{]|[\]}]', re.DOTALL)
 
@@ -46,7 +48,14 @@ def documents(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[P
     """
     held: list[bytes] = []
     start = size = depth = 0
+    rival: Parsed | None = None  # a line of the held one that is a whole document by itself
     for number, line in _lines(stream, problem):
+        if rival and line.strip():
+            if line.lstrip()[:1] not in CLOSING:
+                problem(start, NO_END.format(rival.line))
+                yield rival
+                held = []
+            rival = None
         if not held:
             if not line.strip():
                 continue
@@ -55,13 +64,11 @@ def documents(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[P
             if depth > 0:
                 start, held, size = number, [line], len(line)
             continue
-        if STARTS.match(line) and (value := _try(line)) is not None:
-            problem(start, f"the JSON that begins here has no end (line {number} begins another)")
-            held = []
-            yield Parsed(value, number)
-            continue
         held.append(line)
         size += len(line)
+        if line[:1] in OPENING and is_known(value := _try(line)):
+            rival = Parsed(value, number)
+            continue
         depth += _depth(line)
         if size > MAX_DOCUMENT:
             problem(start, f"the JSON that begins here is longer than {MAX_DOCUMENT >> 20} MiB, left out")
@@ -69,7 +76,10 @@ def documents(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[P
         elif depth <= 0:
             yield from _many(start, b"".join(held), problem)
             held = []
-    if held:
+    if rival:
+        problem(start, NO_END.format(rival.line))
+        yield rival
+    elif held:
         problem(start, "the JSON that begins here has no end (was the file cut off?)")
 
 
@@ -122,7 +132,7 @@ def _one_line(number: int, line: bytes, problem: Callable[[int, str], None]) -> 
     value = _try(line)
     if value is not None:
         return [Parsed(value, number)], 0
-    if line.lstrip()[:1] in (b"{", b"["):
+    if line.lstrip()[:1] in OPENING:
         depth = _depth(line, whole_strings=True)
         if depth > 0:
             return [], depth
