@@ -211,12 +211,29 @@ def test_bad_lines_and_spans_are_named_and_the_rest_is_judged(run: Runner, tmp_p
     ] == ran.err.splitlines()
 
 
-def test_a_flood_of_bad_lines_is_counted_not_printed(run: Runner) -> None:
-    """Twenty are named."""
+def test_every_bad_line_is_named(run: Runner) -> None:
+    """However many there are."""
     ran = run("--json", "-", stdin=b"oops\n" * 1000 + text(spans()).encode())
     assert (0, [line_of(1)]) == (ran.status, ran.lines)
-    assert 22 == len(ran.err.splitlines())
-    assert "1000 thing(s) could not be read; the rest was judged." == ran.err.splitlines()[-1]
+    *named, last = ran.err.splitlines()
+    assert [f"-, line {line}: not JSON at column 1: Expecting value" for line in range(1, 1001)] == named
+    assert "1000 thing(s) could not be read; the rest was judged." == last
+
+
+def test_a_flood_of_bad_spans_in_a_line_is_counted_and_hides_no_line(run: Runner) -> None:
+    """Twenty more than the first are named, then the number of the rest; later lines are named still."""
+    flood = json.loads(text(spans()))
+    found = flood["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    found += [None] * 30
+    ran = run("--json", "-", stdin=json.dumps(flood).encode() + b"\noops\n")
+    assert (0, [line_of(1)]) == (ran.status, ran.lines)
+    *named, oops, more, last = ran.err.splitlines()
+    assert 21 == len(named)
+    assert [
+        "-, line 2: not JSON at column 1: Expecting value",
+        "(9 more in lines named above)",
+        "31 thing(s) could not be read; the rest was judged.",
+    ] == [oops, more, last]
 
 
 @pytest.mark.parametrize("data", [b"", b"oops", b'{"resourceSpans": []}', b'{"trace": {}}'])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cxotel.otlp.lines import Stream
 
-NAMED = 20  # sentences about bad input that are printed; further ones are counted
+NAMED = 20  # further sentences about lines that are already named, for all files; the rest is counted
 
 HELP = """Say what calls cost their people, and which layer did it.
 
@@ -49,18 +49,29 @@ read is named on standard error, and the rest is judged.
 
 @dataclass
 class Notes:
-    """Sentences about input that could not be read: the first ones are said, all are counted."""
+    """Sentences about input that could not be read: every line's first one is said, all are counted."""
 
     say: Callable[[str], None] = lambda text: click.echo(text, err=True)
     count: int = 0
+    further: int = 0
+    _last: tuple[str, int] = ("", 0)
 
     def add(self, source: str, line: int, text: str) -> None:
         """One more."""
         self.count += 1
-        if self.count <= NAMED:
-            self.say(f"{source}, line {line}: {text}")
-        elif self.count == NAMED + 1:
-            self.say(f"(more was bad; only the first {NAMED} are named)")
+        if (source, line) == self._last:
+            self.further += 1
+            if self.further > NAMED:
+                return
+        self._last = (source, line)
+        self.say(f"{source}, line {line}: {text}")
+
+    def end(self) -> None:
+        """What is to be said after all of them."""
+        if self.further > NAMED:
+            self.say(f"({self.further - NAMED} more in lines named above)")
+        if self.count:
+            self.say(f"{self.count} thing(s) could not be read; the rest was judged.")
 
 
 @dataclass
@@ -161,8 +172,7 @@ def judge(
             click.echo(f"trace {trace_id}: no call in it (no span has cx.layer and a time)", err=True)
     if console and len(told) > 1:
         print_sums(console, told)
-    if notes.count:
-        click.echo(f"{notes.count} thing(s) could not be read; the rest was judged.", err=True)
+    notes.end()
     if not calls:
         click.echo("Nothing could be judged.", err=True)
         sys.exit(1)
