@@ -96,7 +96,7 @@ def is_known(document: Any) -> bool:
             pass
     except BadDocumentError:
         return False
-    return document != []
+    return bool(document)
 
 
 def _groups(document: Any, where: str, depth: int) -> Iterator[tuple[Any, str]]:
