@@ -71,9 +71,15 @@ def test_a_span_from_the_future_is_kept_and_counted() -> None:
     assert "check the sender's clock" in batch.message
 
 
-def test_times_at_the_end_of_the_range_are_kept() -> None:
-    """A start of 2^64-1 ns is no reason to fail."""
-    assert len(intake.spans(request(span(start=2**64 - 1)), NOW).items) == 1
+def test_times_beyond_signed_integers_are_kept_and_counted() -> None:
+    """A time of 2^63 ns or more is no reason to fail, but nobody means it; it counts once."""
+    endless = span()
+    endless.end_time_unix_nano = 2**63
+    last = span()
+    last.end_time_unix_nano = 2**63 - 1
+    batch = intake.spans(request(endless, span(start=2**64 - 1), last), NOW)
+    assert (len(batch.items), batch.refused, dict(batch.counts)) == (3, 0, {"odd.time": 2})
+    assert "after the year 2262" in batch.message
 
 
 def test_a_hostile_value_is_cut_and_the_rest_kept() -> None:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from cxotel._semconv import CX_LAYER
-from cxotel.desk.settings import FUTURE_NS, MAX_ATTRIBUTES, MAX_VALUE
+from cxotel.desk.settings import FUTURE_NS, LAST_NS, MAX_ATTRIBUTES, MAX_VALUE
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.facts import ROOT_NAMES
 
@@ -141,7 +141,9 @@ def _span(batch: Batch, origin: Origin, span: Span, now: int) -> None:
     if span.span_id in (b"", NO_SPAN):
         # Well-formed, and the impact model counts it as skipped: so it stays to be counted.
         batch.count("odd.no_span_id", f"span {name!r} has no span id and takes no part in the verdict")
-    if span.start_time_unix_nano > now + FUTURE_NS:
+    if max(span.start_time_unix_nano, span.end_time_unix_nano) > LAST_NS:
+        batch.count("odd.time", f"span {name!r} has a time after the year 2262: check the sender's clock")
+    elif span.start_time_unix_nano > now + FUTURE_NS:
         batch.count("odd.future", f"span {name!r} starts over an hour from now: check the sender's clock")
     _limit(batch, span, span.attributes, f"span {name!r}")
     for event in span.events:

@@ -14,6 +14,8 @@ MAX_VALUE = 64 * 1024
 MAX_ATTRIBUTES = 1024
 # Clocks of one contact centre differ by seconds; an hour ahead is a wrong clock or a wrong time zone.
 FUTURE_NS = 3600 * 10**9
+# The last time (year 2262) that a signed 64-bit integer of ns holds, as SQLite and most languages have it.
+LAST_NS = 2**63 - 1
 
 
 def default_db() -> Path:

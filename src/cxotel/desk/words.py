@@ -84,6 +84,7 @@ COUNTERS = {
     "refused.busy": "Requests put off: the desk could not write",
     "odd.no_span_id": "Spans kept without a span id (not judged)",
     "odd.future": "Spans kept that start over an hour from now",
+    "odd.time": "Spans kept with a time after the year 2262",
     "odd.cut": "Values or attribute lists cut for their size",
     "odd.log_trace_id": "Log records kept without their unusable trace id",
 }
