@@ -14,7 +14,7 @@ import httpx
 import pytest
 from desk_calls import CallMaker, whole_call
 
-from cxotel.desk import report, traces
+from cxotel.desk import judging, report, traces
 from cxotel.desk.app import Desk
 from cxotel.desk.settings import Timing
 from cxotel.impact import Engine, judge
@@ -23,7 +23,7 @@ from cxotel.otlp.proto import attributes_of, from_request, to_request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cxotel.impact import Span
+    from cxotel.impact import Span, Verdict
 
 VECTORS = sorted(
     path
@@ -261,6 +261,43 @@ def test_a_fault_of_ours_in_one_call_keeps_no_other_waiting(
     assert bad.trace_id in caplog.text
     with pytest.raises(TimeoutError, match="provisional"):
         desk.wait_for_verdict(bad.trace_id, timeout=0.1)
+
+
+def test_a_call_longer_than_a_signed_integer_is_judged_like_any_other(desk: Desk) -> None:
+    """A root from 1 ns to 2^64-1 ns, OTLP's longest, has a verdict and a page, and so has the next."""
+    endless, good = CallMaker("endless"), whole_call("after the endless one")
+    endless.root(10)
+    endless.spans[-1].start, endless.spans[-1].end = 1, 2**64 - 1
+    send(desk, endless.spans)
+    send(desk, good.spans)
+    assert desk.wait_for_verdict(good.trace_id)["severity"] == "none"
+    assert desk.wait_for_verdict(endless.trace_id)["end"] == 2**64 - 1
+    assert row(desk, endless).length == 2**63 - 1
+    assert httpx.get(desk.call_url(endless.trace_id)).status_code == 200
+    assert httpx.get(desk.web_url).status_code == 200
+
+
+def test_a_verdict_that_cannot_be_written_is_given_up_until_a_span_comes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next call is judged meanwhile, and the one given up with its next span."""
+    bad, good = whole_call("unwritable"), whole_call("after the unwritable one")
+    summary_of = judging.summary_of
+
+    def unwritable(kept: list[traces.Kept], verdict: Verdict) -> dict[str, Any]:
+        found = summary_of(kept, verdict)
+        return found | {"call_id": b"no JSON"} if found["call_id"] == bad.key else found
+
+    with Desk(timing=Timing(grace=0.15, settle=0.02)) as desk:
+        with monkeypatch.context() as patch:
+            patch.setattr(judging, "summary_of", unwritable)
+            send(desk, bad.spans[1:])
+            send(desk, good.spans)
+            assert desk.wait_for_verdict(good.trace_id)["severity"] == "none"
+            wait_until(lambda: report.call_row(desk.store, bytes.fromhex(bad.trace_id)).due is None)
+        assert f"cannot judge {bad.trace_id}" in caplog.text
+        send(desk, bad.spans[:1])
+        assert desk.wait_for_verdict(bad.trace_id)["severity"] == "none"
 
 
 def test_waiting_for_a_call_that_never_came_ends(desk: Desk) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from cxotel.desk import traces
 from cxotel.desk._sql import sql
 from cxotel.desk.facts import summary_of
+from cxotel.desk.settings import LAST_NS
 from cxotel.desk.store import StoreBusyError
 from cxotel.impact import Engine
 from cxotel.otlp.proto import from_request, to_request
@@ -109,14 +110,17 @@ class Judge:
         return 0.0 if rows else LONGEST_SLEEP
 
     def _judge(self, row: _Due, now: int) -> None:
-        try:
-            judgement = self._reckon(row, now)
-        except Exception:
-            # A fault of ours in one call must not keep the others waiting: it is left until a span comes.
-            log.exception("cannot judge %s", row.trace_id.hex())
-            judgement = None
         with suppress(StoreBusyError):  # it stays due
-            written = self._store.write(lambda connection: _save(connection, row, judgement)).result()
+            try:
+                judgement = self._reckon(row, now)
+                written = self._store.write(lambda connection: _save(connection, row, judgement)).result()
+            except StoreBusyError:
+                raise
+            except Exception:
+                # A fault of ours in one call must not keep the others waiting: it is left until a span comes.
+                log.exception("cannot judge %s", row.trace_id.hex())
+                self._store.write(lambda connection: _give_up(connection, row)).result()
+                return
             if written:
                 self._changed(row.trace_id)
 
@@ -161,23 +165,27 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _save(connection: sqlite3.Connection, row: _Due, judgement: _Judgement | None) -> bool:
+def _give_up(connection: sqlite3.Connection, row: _Due) -> None:
+    """Let a call rest until a span comes, unless one came since."""
+    connection.execute(sql("give_up_call"), {"trace_id": row.trace_id, "arrivals": row.arrivals})
+
+
+def _save(connection: sqlite3.Connection, row: _Due, judgement: _Judgement) -> bool:
     """Write a judgement unless something came since; True if it was written."""
-    parameters: dict[str, Any] = {"trace_id": row.trace_id, "arrivals": row.arrivals}
-    if judgement is None:
-        connection.execute(sql("give_up_call"), parameters)
-        return False
     corrections, changed = row.corrections, True
     if row.state == FINAL:
         last = connection.execute(sql("last_verdict"), (row.trace_id,)).fetchone()
         changed = last is None or json.loads(last[0])["attributes"] != judgement.verdict["attributes"]
         corrections += changed
-    parameters |= {
+    parameters = {
+        "trace_id": row.trace_id,
+        "arrivals": row.arrivals,
         "state": judgement.state,
         "due": judgement.due,
         "corrections": corrections,
         "started": judgement.started,
-        "length": judgement.summary["end"] - judgement.summary["start"],
+        # OTLP's times go to 2^64 - 1 ns, SQLite's integers to 2^63 - 1.
+        "length": min(judgement.summary["end"] - judgement.summary["start"], LAST_NS),
         "summary": json.dumps(judgement.summary),
     }
     if not connection.execute(sql("update_call"), parameters).rowcount:

@@ -14,6 +14,6 @@ ON CONFLICT (trace_id) DO UPDATE SET
     ELSE state END,
   due = CASE
     WHEN :is_root AND state IN ('running', 'partial') THEN :now
-    WHEN state = 'provisional' THEN due
+    WHEN state = 'provisional' THEN coalesce(due, :soon)  -- none: it was given up
     WHEN max(is_call, excluded.is_call) THEN min(coalesce(due, :soon), :soon)
     END
