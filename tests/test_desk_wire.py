@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import zlib
 from contextlib import suppress
 
 import pytest
@@ -89,6 +91,24 @@ def test_json_out_has_hex_ids_and_numbers_for_enums() -> None:
 def test_gzip_of_one_or_more_members_is_unpacked() -> None:
     """RFC 1952, 2.2: members simply follow each other."""
     assert wire.gunzip(gzip.compress(b"abc") + gzip.compress(b"def"), 100) == b"abcdef"
+
+
+def test_gzip_members_longer_than_a_block_are_unpacked() -> None:
+    """Members end anywhere in a block, or at its edge."""
+    parts = [os.urandom(size) for size in (3 * wire.GZIP_BLOCK, 1, wire.GZIP_BLOCK)]
+    body = b"".join(gzip.compress(part) for part in parts)
+    assert wire.gunzip(body, 10 * wire.GZIP_BLOCK) == b"".join(parts)
+    stored = zlib.compressobj(0, wbits=31)
+    at_edge = stored.compress(bytes(wire.GZIP_BLOCK - 28)) + stored.flush()
+    assert len(at_edge) == wire.GZIP_BLOCK
+    assert len(wire.gunzip(at_edge * 2, 2 * wire.GZIP_BLOCK)) == 2 * (wire.GZIP_BLOCK - 28)
+
+
+def test_gzip_of_very_many_members_is_refused() -> None:
+    """Each costs the reader more than its 20 bytes cost the sender."""
+    assert wire.gunzip(gzip.compress(b"") * wire.MAX_MEMBERS, 100) == b""
+    with pytest.raises(wire.BadBodyError, match="more than 1000 members"):
+        wire.gunzip(gzip.compress(b"") * (wire.MAX_MEMBERS + 1), 100)
 
 
 def test_a_gzip_bomb_is_stopped_at_the_limit() -> None:

@@ -17,6 +17,10 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 # Ids are hex in OTLP/JSON (OTLP 1.10, "JSON Protobuf Encoding") where protobuf's own JSON has base64.
 ID_KEYS = frozenset({"traceId", "trace_id", "spanId", "span_id", "parentSpanId", "parent_span_id"})
+# Senders write one member; bgzip, for random access, one for each 64 KiB: 320 in the largest body.
+MAX_MEMBERS = 1000
+# zlib copies what follows a member of each block it is given: at most 64 MB for 1,000 members.
+GZIP_BLOCK = 64 * 1024
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 8, 14  # google.rpc.Code
 
 
@@ -132,23 +136,34 @@ def gunzip(body: bytes, limit: int) -> bytes:
     """Unpack gzip, of one or several members, without ever holding more than `limit` bytes.
 
     Raises:
-        BadBodyError: not gzip, or cut off.
+        BadBodyError: not gzip, cut off, or of more than MAX_MEMBERS members.
         TooLargeError: it unpacks to more than `limit` bytes.
     """
     out = bytearray()
-    rest = body
-    while rest:
-        member = zlib.decompressobj(wbits=31)
+    view, at, members = memoryview(body), 0, 0
+    while at < len(view):
+        members += 1
+        if members > MAX_MEMBERS:
+            raise BadBodyError(f"the gzip body has more than {MAX_MEMBERS} members: send it as one")
+        at = _gunzip_member(view, at, out, limit)
+    return bytes(out)
+
+
+def _gunzip_member(view: memoryview, at: int, out: bytearray, limit: int) -> int:
+    """Unpack the member that begins at `at` behind `out`; returns where it ends."""
+    member = zlib.decompressobj(wbits=31)
+    while not member.eof:
+        block = view[at : at + GZIP_BLOCK]
+        if not block:
+            raise BadBodyError("not gzip: the body ends too soon")
         try:
-            out += member.decompress(rest, limit + 1 - len(out))
+            out += member.decompress(block, limit + 1 - len(out))
         except zlib.error as error:
             raise BadBodyError(f"not gzip: {error}") from None
         if len(out) > limit:
             raise TooLargeError(f"the body unpacks to more than {limit} bytes: send smaller batches")
-        if not member.eof:
-            raise BadBodyError("not gzip: the body ends too soon")
-        rest = member.unused_data
-    return bytes(out)
+        at += len(block) - len(member.unused_data)
+    return at
 
 
 def to_json(message: Message) -> dict[str, Any]:
