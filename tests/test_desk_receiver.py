@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from cxotel.desk import traces, wire
 from cxotel.desk.app import Desk
+from cxotel.desk.grpc_server import SPARE
 from cxotel.desk.settings import MAX_BODY, Timing
 from cxotel.otlp.proto import to_request
 
@@ -218,13 +219,23 @@ def test_a_broken_grpc_body_is_an_invalid_argument(desk: Desk) -> None:
 
 
 def test_a_grpc_body_over_the_limit_is_refused(desk: Desk) -> None:
-    """Zipped or not, no more than the limit is ever unpacked."""
+    """Zipped or not, and counted as over HTTP."""
+    before = counter(desk, "refused.size")
     with grpc.insecure_channel(desk.grpc_endpoint.removeprefix("http://")) as channel:
         method = channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
             with pytest.raises(grpc.RpcError) as caught:
                 method(bytes(MAX_BODY + 1), timeout=20, compression=compression)
             assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "send smaller batches" in caught.value.details()
+    assert counter(desk, "refused.size") == before + 2
+
+
+def test_a_grpc_body_far_over_the_limit_is_refused(desk: Desk) -> None:
+    """By gRPC, before it is held whole."""
+    with pytest.raises(grpc.RpcError) as caught:
+        export(desk, "trace.v1.TraceService", bytes(MAX_BODY + SPARE + 1))
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_logs_and_metrics_are_kept(desk: Desk) -> None:
