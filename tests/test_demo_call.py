@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,7 @@ async def test_real_calls_are_judged_as_what_was_done_to_them(tmp_path: Path) ->
     with Sink() as sink:
         async with Rig(sink.endpoint, tmp_path, seed=1, protocol="http/protobuf") as rig:
             records = await asyncio.gather(*(rig.place(call) for call in CALLS.values()))
+            assert [] == await rig.lost()
             await asyncio.sleep(SETTLE)
             found = [(record, sink.spans(record.trace_id)) for record in records]
     for (record, spans), layer in zip(found, ("carrier", "endpoint"), strict=True):
@@ -57,6 +59,23 @@ async def test_real_calls_are_judged_as_what_was_done_to_them(tmp_path: Path) ->
         assert (layer, layer) == (_layer(truth), _layer(verdict)), verdict.attributes
         assert _lost(verdict) == pytest.approx(_lost(truth), rel=0.2)
         _is_whole(record, spans)
+
+
+async def test_spans_that_nobody_took_are_told_by_party(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that went away after the calls had begun; a party that is gone is told too."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    short = Scenario("short", "short", ivr=False, queue_seconds=0.0, talk_seconds=2.0)
+    with Sink() as sink:
+        endpoint = sink.endpoint
+    async with Rig(endpoint, tmp_path, seed=1, protocol="http/protobuf") as rig:
+        await rig.place(short)
+        said = [re.sub("[0-9]+", "N", sentence) for sentence in await rig.lost()]
+    assert {f"N span(s) of {party} were lost (export_failed N)" for party in ("agent", "platform")} <= {*said}
+    gone = await rig.lost()
+    assert all(sentence.startswith("spans of ") for sentence in gone)
+    assert len(gone) == 5
 
 
 def _layer(verdict: Verdict) -> object:

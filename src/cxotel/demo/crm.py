@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry import propagate, trace
 
-from cxotel.demo.party import configured, flush
+from cxotel.demo.party import configured, flush, reporting
 from cxotel.demo.wire import LOOPBACK, Message, serve_child
 
 DELAY_HEADER = "X-Demo-Seconds"
@@ -61,7 +61,7 @@ async def _serve() -> None:
         server.server_close()
         await flush()
 
-    await serve_child(handle, closing=closing)
+    await serve_child(reporting(handle), closing=closing)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from aiortc.mediastreams import MediaStreamError
 
 import cxotel
 from cxotel.demo.peer import remote_track, stay_on_loopback
-from cxotel.demo.wire import Handler, serve_child
+from cxotel.demo.wire import Handler, Message, serve_child
 from cxotel.instrument.aiortc import instrument_peer_connection
 
 if TYPE_CHECKING:
@@ -54,6 +54,18 @@ async def flush() -> None:
     await asyncio.to_thread(cxotel.flush)
 
 
+def reporting(handler: Handler) -> Handler:
+    """The handler, and FLUSH: send what the SDK still holds, then say what it dropped so far, by reason."""
+
+    async def handle(message: Message) -> Message:
+        if message["method"] == "FLUSH":
+            await flush()
+            return {"counters": cxotel.counters()}
+        return await handler(message)
+
+    return handle
+
+
 class Tasks:
     """The calls of a party; a failure is logged with its call, not lost."""
 
@@ -81,7 +93,7 @@ def run_party(name: str, make: Callable[[], Handler]) -> None:
     configured(name)
 
     async def main() -> None:
-        await serve_child(make(), closing=flush)
+        await serve_child(reporting(make()), closing=flush)
 
     asyncio.run(main())
 

@@ -25,7 +25,14 @@ LATE_SHARE = 0.03
 """Share of late packets (see `party.LATE_MS`) in a stream from which its call proves nothing. Late is lost at
 worst, and 3 % of a call of 25 s is 0.75 s: less than the 3 s that the model calls an impact."""
 
-_ROLES = ("proxy", "crm", "ai", "agent", "platform", "customer")
+_PARTIES = ("crm", "ai", "agent", "platform", "customer")
+
+_FLUSH_SECONDS = 60.0
+"""For a party's last spans: three exports (one that runs, one of spans, one of log records) of 10 s at most,
+which is the exporters' own limit, and room for a busy machine."""
+
+_LOST = ("export_failed", "queue_full")
+"""Of the SDK's counters those that count spans which nobody will see."""
 
 
 @dataclass
@@ -92,7 +99,9 @@ class Rig:
 
     async def _start_all(self) -> None:
         # All of them come to an end, so that none is left over when one fails.
-        ends = await asyncio.gather(*(self._start(role) for role in _ROLES), return_exceptions=True)
+        ends = await asyncio.gather(
+            *(self._start(role) for role in ("proxy", *_PARTIES)), return_exceptions=True
+        )
         for end in ends:
             if end is not None:
                 raise end
@@ -146,6 +155,20 @@ class Rig:
         senders = {"customer": customer["lateness"], "agent": agent["lateness"], **platform["lateness"]}
         record.late = _late_senders(senders) + _late_hops(record.hops)
         return record
+
+    async def lost(self) -> list[str]:
+        """Have all parties send what they still hold; a sentence on each whose spans did not all arrive."""
+        said = await asyncio.gather(*(self._lost(role) for role in _PARTIES))
+        return [sentence for sentence in said if sentence]
+
+    async def _lost(self, role: str) -> str:
+        try:
+            answer = await self._children[role].ask({"method": "FLUSH"}, timeout=_FLUSH_SECONDS)
+        except WireError as exc:
+            return f"spans of {role} may be lost: {exc}"
+        counts = {reason: number for reason, number in answer["counters"].items() if reason in _LOST}
+        reasons = ", ".join(f"{reason} {number}" for reason, number in counts.items())
+        return f"{sum(counts.values())} span(s) of {role} were lost ({reasons})" if counts else ""
 
 
 def _late_senders(senders: dict[str, dict[str, float]]) -> list[str]:
