@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -82,6 +83,36 @@ def test_an_unknown_call_is_refused_with_the_names_there_are() -> None:
     result = CliRunner().invoke(demo, ["--calls", "healthy,nothing"])
     assert result.exit_code == 2
     assert "no call nothing; there are healthy, carrier-loss" in result.output
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "127.0.0.1:4317", "ftp://a:1", "http://", "http://a:b", "http://[a"]
+)
+def test_an_export_to_no_address_is_wrong_usage(url: str) -> None:
+    """The message names the option and what it may be; no process is started."""
+    result = CliRunner().invoke(demo, ["--export", url])
+    assert result.exit_code == 2
+    assert f"{url!r} is no address, give one such as http://127.0.0.1:4317" in " ".join(result.output.split())
+
+
+def test_no_call_is_placed_for_a_receiver_that_is_not_there() -> None:
+    """Said at once; the port was free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    result = CliRunner().invoke(demo, ["--export", f"http://127.0.0.1:{port}"])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: no connection to 127.0.0.1 port {port} (")
+    assert "no call was placed" in result.output
+
+
+@pytest.mark.parametrize("desk", [None, object()])
+def test_lost_spans_are_a_failure(desk: Any) -> None:
+    """Whatever the verdicts are, and where none is asked for."""
+    run = Demo([], 1, desk, None)
+    run.rows = rows({})
+    assert run.status == AGREE
+    run.lost = ["7 span(s) of agent were lost (export_failed 7)"]
+    assert run.status == DISAGREE
 
 
 def test_the_same_seed_plants_the_same() -> None:

@@ -7,12 +7,14 @@ import contextlib
 import json
 import os
 import random
+import socket
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 from rich import box
@@ -40,7 +42,14 @@ STAGGER = 2.0
 """Seconds between two calls: handshakes and certificates take most of the CPU a call needs at once."""
 
 AGREE, DISAGREE, INCONCLUSIVE = 0, 1, 2
-"""Exit statuses: all verdicts as planted; one was not; a late proxy or sender makes a call prove nothing."""
+"""Exit statuses: all verdicts as planted; one was not, or spans were lost; a late proxy or sender makes a
+call prove nothing."""
+
+_GRPC_PORT = 443
+"""Where gRPC connects to if an address names no port."""
+
+_REACHED_WITHIN = 5.0
+"""Seconds for a connection to the receiver: what is lost is sent again after 1 s and 3 s (RFC 6298)."""
 
 
 @dataclass
@@ -100,10 +109,11 @@ class Row:
 
 
 class Demo:
-    """One run: its rows, and the table of them."""
+    """One run: its rows, the table of them, and a sentence on each party that lost spans."""
 
     def __init__(self, calls: list[Scenario], seed: int, desk: Desk | None, show: Live | None) -> None:
         self.rows = [Row(call) for call in calls]
+        self.lost: list[str] = []
         self._seed = seed
         self._desk = desk
         self._show = show
@@ -121,6 +131,7 @@ class Demo:
             await asyncio.gather(
                 *(self._one(rig, row, places, i * STAGGER) for i, row in enumerate(self.rows))
             )
+            self.lost = await rig.lost()
 
     async def _one(self, rig: Rig, row: Row, places: asyncio.Semaphore, delay: float) -> None:
         await asyncio.sleep(delay)
@@ -137,7 +148,7 @@ class Demo:
         row.trace_id, row.late = record.trace_id, record.late
         row.recorded = {hop: report["seconds"] for hop, report in record.hops.items()}
         if self._desk is None:
-            self._changed(row, "sent")
+            self._changed(row, "placed")
             return
         self._changed(row, "judging")
         report = await asyncio.to_thread(self._desk.wait_for_verdict, record.trace_id, 60.0)
@@ -177,7 +188,9 @@ class Demo:
 
     @property
     def status(self) -> int:
-        """The exit status: disagreement before inconclusive before agreement."""
+        """The exit status: disagreement or loss before inconclusive before agreement."""
+        if self.lost:
+            return DISAGREE
         outcomes = {row.outcome for row in self.rows}
         if self._desk is None:
             return DISAGREE if any(row.error for row in self.rows) else AGREE
@@ -230,6 +243,8 @@ def _run(calls: list[Scenario], seed: int, desk: Desk | None, endpoint: str, con
 
 
 def _tell(demo: Demo, console: Console | None) -> None:
+    for sentence in demo.lost:
+        click.echo(sentence, err=True)
     if console is None:
         for row in demo.rows:
             click.echo(json.dumps(row.to_json()))
@@ -278,7 +293,8 @@ def demo(
 
     A customer, a contact-centre platform, an AI agent, a CRM and an agent's softphone run as processes on
     loopback; their audio runs through a proxy that loses and delays packets by plan. Exit status: 0 all
-    verdicts as planted, 1 not all, 2 inconclusive (this machine was too busy to send packets in time).
+    verdicts as planted, 1 not all or spans were lost, 2 inconclusive (this machine was too busy to send
+    packets in time).
     """
     seed = random.randrange(1, 10_000) if seed is None else seed  # noqa: S311 - no secret
     chosen = _chosen(seed, calls)
@@ -294,11 +310,31 @@ def demo(
 
 
 def _export(chosen: list[Scenario], seed: int, url: str, console: Console | None) -> int:
+    _reach(url)
     run = _run(chosen, seed, None, url, console)
     _tell(run, console)
-    if console is not None:
+    if console is not None and run.status == AGREE:
         console.print(f"sent to {url}")
     return run.status
+
+
+def _reach(url: str) -> None:
+    """See that somebody listens there, before calls are placed for nobody."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _GRPC_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host or parts.scheme not in ("http", "https"):
+        text = f"{url!r} is no address, give one such as http://127.0.0.1:4317"
+        raise click.BadParameter(text, param_hint="--export")
+    try:
+        socket.create_connection((host, port), timeout=_REACHED_WITHIN).close()
+    except OSError as exc:
+        text = (
+            f"no connection to {host} port {port} ({exc}): no call was placed; is the receiver running there?"
+        )
+        raise click.ClickException(text) from None
 
 
 def _judge(chosen: list[Scenario], seed: int, console: Console | None, *, stays: bool) -> int:
