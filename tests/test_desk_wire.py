@@ -24,11 +24,17 @@ def body(**fields: object) -> bytes:
     return json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode()
 
 
+def decoded_request(data: bytes) -> ExportTraceServiceRequest:
+    """A body of which nothing is refused."""
+    message, spoiled = wire.decode_json(wire.TRACES, data)
+    assert spoiled == []
+    assert isinstance(message, ExportTraceServiceRequest)
+    return message
+
+
 def decoded(data: bytes) -> object:
     """The span of a body."""
-    message = wire.decode_json(wire.TRACES, data)
-    assert isinstance(message, ExportTraceServiceRequest)
-    return message.resource_spans[0].scope_spans[0].spans[0]
+    return decoded_request(data).resource_spans[0].scope_spans[0].spans[0]
 
 
 def test_hex_ids_of_json_become_bytes() -> None:
@@ -51,11 +57,12 @@ def test_an_id_that_is_no_hex_spoils_only_its_span(bad: str) -> None:
         (b"[]", "an object is needed"),
         (b'{"resourceSpans": [', "Expecting value"),
         (b'{"a": "\xff"}', "codec"),
-        (body(startTimeUnixNano="tomorrow"), "startTimeUnixNano"),
-        (body(startTimeUnixNano=-1), "startTimeUnixNano"),
-        (body(kind={"a": 1}), "kind"),
         (b'{"resourceSpans": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not"),
-        (body(attributes=[{"key": "a", "value": {"intValue": "9" * 30}}]), "intValue"),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": 7}]}]}', "spans"),
+        (b'{"resourceSpans": [{"scopeSpans": [null, {"spans": []}]}]}', "scopeSpans"),
+        (b'{"resourceSpans": [{"resource": 7, "scopeSpans": [{"spans": []}]}]}', "resource"),
+        (b'{"resourceSpans": [{"schemaUrl": "\\ud800"}]}', "schemaUrl"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
         (b'{"resourceSpans": 7}', "resourceSpans"),
     ],
 )
@@ -65,6 +72,45 @@ def test_a_body_that_is_no_otlp_json_says_what_is_wrong(data: bytes, says: str) 
         wire.decode_json(wire.TRACES, data)
 
 
+@pytest.mark.parametrize(
+    ("span", "says"),
+    [
+        ({"traceId": 5}, "traceId"),
+        ({"startTimeUnixNano": "tomorrow"}, "startTimeUnixNano"),
+        ({"startTimeUnixNano": -1}, "startTimeUnixNano"),
+        ({"endTimeUnixNano": float("inf")}, "endTimeUnixNano"),
+        ({"kind": {"a": 1}}, "kind"),
+        ({"kind": "\ud800"}, "surrogate"),
+        ({"name": 5}, "name"),
+        ({"status": 5}, "status"),
+        ({"attributes": [{"key": "a", "value": {"intValue": "9" * 30}}]}, "intValue"),
+        ({"attributes": [None]}, "attributes"),
+        (None, "object"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_ill_typed_field_spoils_only_its_span(span: dict[str, object] | None, says: str) -> None:
+    """The others keep their scope, and the reason names span and field."""
+    bad = span and {"traceId": TRACE, "spanId": SPAN, "name": "the bad one", **span}
+    tree = json.loads(body(name="before"))
+    tree["resourceSpans"][0]["scopeSpans"][0]["spans"] += [bad]
+    tree["resourceSpans"] += json.loads(body(name="after"))["resourceSpans"]
+    message, spoiled = wire.decode_json(wire.TRACES, json.dumps(tree).encode())
+    names = [[[span.name for span in c.spans] for c in g.scope_spans] for g in message.resource_spans]
+    assert names == [[["before"]], [["after"]]]
+    assert [says in one.note for one in spoiled] == [True]
+    assert spoiled[0].trace_id == (bytes.fromhex(TRACE) if bad and says != "traceId" else b"")
+    assert wire.response_body(wire.answer(wire.TRACES, 1, spoiled[0].note), as_json=True)
+
+
+def test_of_a_field_under_both_its_names_the_last_counts() -> None:
+    """Also where spans are parsed one by one."""
+    tree = json.loads(body(name="first")) | {"resource_spans": json.loads(body(name=5))["resourceSpans"]}
+    message, spoiled = wire.decode_json(wire.TRACES, json.dumps(tree).encode())
+    assert [len(group.scope_spans[0].spans) for group in message.resource_spans] == [0]
+    assert ["name" in one.note for one in spoiled] == [True]
+
+
 def test_fields_unknown_to_us_are_passed_over() -> None:
     """A newer OTLP may have more."""
     assert decoded(body(newField={"a": 1})).name == "queue"
@@ -72,20 +118,20 @@ def test_fields_unknown_to_us_are_passed_over() -> None:
 
 def test_a_truncated_protobuf_body_is_refused() -> None:
     """As is one of another kind."""
-    whole = wire.decode_json(wire.TRACES, body()).SerializeToString()
+    whole = decoded_request(body()).SerializeToString()
     with pytest.raises(wire.BadBodyError, match="ExportTraceServiceRequest"):
         wire.decode(wire.TRACES, whole[:-1])
 
 
 def test_json_out_has_hex_ids_and_numbers_for_enums() -> None:
     """As OTLP/JSON has it, so that what is read again is the same."""
-    sent = wire.decode_json(
+    sent, _ = wire.decode_json(
         wire.TRACES, body(kind=2, status={"code": 2}, startTimeUnixNano="1760000000000000000")
     )
     tree = wire.to_json(sent)
     span = tree["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     assert (span["traceId"], span["spanId"], span["kind"], span["status"]["code"]) == (TRACE, SPAN, 2, 2)
-    assert wire.decode_json(wire.TRACES, json.dumps(tree).encode()) == sent
+    assert wire.decode_json(wire.TRACES, json.dumps(tree).encode()) == (sent, [])
 
 
 def test_gzip_of_one_or_more_members_is_unpacked() -> None:

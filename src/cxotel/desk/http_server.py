@@ -115,8 +115,8 @@ def _accept(
     try:
         if _encoding(request) == "gzip":
             body = wire.gunzip(body, MAX_BODY)
-        message = wire.decode_json(signal, body) if as_json else wire.decode(signal, body)
-        return wire.response_body(receiver.accept(signal, message), as_json=as_json)
+        message, spoiled = wire.decode_json(signal, body) if as_json else (wire.decode(signal, body), [])
+        return wire.response_body(receiver.accept(signal, message, spoiled), as_json=as_json)
     except wire.TooLargeError as error:
         raise _TurnedAwayError(413, wire.INVALID_ARGUMENT, "size", str(error)) from None
     except wire.BadBodyError as error:

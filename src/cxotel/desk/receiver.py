@@ -13,7 +13,7 @@ from cxotel.desk.store import StoreBusyError
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
     from google.protobuf.message import Message
@@ -39,8 +39,8 @@ class Receiver:
         self._settle = int(timing.settle * 1e9)
         self._written = written
 
-    def accept(self, signal: wire.Signal, request: Message) -> Message:
-        """Keep a request and answer it.
+    def accept(self, signal: wire.Signal, request: Message, spoiled: Iterable[wire.Spoiled] = ()) -> Message:
+        """Keep a request and answer it; `spoiled` are spans that it lost on the way here.
 
         Raises:
             StoreBusyError: not kept, send it again later.
@@ -52,6 +52,9 @@ class Receiver:
             batch = intake.logs(request)  # type: ignore[arg-type]
         else:
             batch = intake.metrics(request)  # type: ignore[arg-type]
+        for span in spoiled:
+            batch.count("refused.field", span.note)
+            batch.refused_of[span.trace_id] += 1
         if batch.items or batch.counts:
             self._wait(self._store.write(lambda connection: self._keep(connection, signal.name, batch, now)))
             if signal is wire.TRACES and batch.items:

@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 # Ids are hex in OTLP/JSON (OTLP 1.10, "JSON Protobuf Encoding") where protobuf's own JSON has base64.
 ID_KEYS = frozenset({"traceId", "trace_id", "spanId", "span_id", "parentSpanId", "parent_span_id"})
@@ -30,6 +31,14 @@ class BadBodyError(Exception):
 
 class TooLargeError(Exception):
     """The body, or what it unpacks to, is over the limit."""
+
+
+@dataclass(frozen=True)
+class Spoiled:
+    """A span that is none: its trace id as far as it can be read, and why."""
+
+    trace_id: bytes
+    note: str
 
 
 @dataclass(frozen=True)
@@ -81,32 +90,89 @@ def decode(signal: Signal, body: bytes) -> Message:
     return request
 
 
-def decode_json(signal: Signal, body: bytes) -> Message:
-    """A request from OTLP/JSON.
+def decode_json(signal: Signal, body: bytes) -> tuple[Message, list[Spoiled]]:
+    """A request from OTLP/JSON, and the spans in it that are none.
 
-    An id that is no hex becomes an empty one, which is then refused with its span alone.
+    An id that is no hex becomes an empty one, which is then refused with its span alone. Where a request of
+    traces does not parse as a whole, its spans are parsed one by one, and only the bad ones are left out.
 
     Raises:
-        BadBodyError: the text is no JSON, or a field is not what OTLP has there.
+        BadBodyError: the text is no JSON, or a field outside of spans is not what OTLP has there.
     """
-    request = signal.request()
     try:
         tree = json.loads(body)
         if not isinstance(tree, dict):
             raise BadBodyError(f"not OTLP/JSON: an object is needed, not {type(tree).__name__}")
         _base64_ids(tree)
-        json_format.ParseDict(tree, request, ignore_unknown_fields=True, max_recursion_depth=100)
-    except UnicodeDecodeError as error:
-        raise BadBodyError(f"not OTLP/JSON: {error}") from None
-    except json.JSONDecodeError as error:
-        raise BadBodyError(f"not OTLP/JSON: {error}") from None
-    except json_format.ParseError as error:
-        raise BadBodyError(f"not an OTLP/JSON {signal.request.DESCRIPTOR.name}: {str(error)[:300]}") from None
     except RecursionError:
         raise BadBodyError("not OTLP/JSON: nested too deeply") from None
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:  # what ParseDict lets through
-        raise BadBodyError(f"not an OTLP/JSON {signal.request.DESCRIPTOR.name}: {str(error)[:300]}") from None
-    return request
+    except ValueError as error:  # no UTF-8, no JSON, a number of more digits than Python reads
+        raise BadBodyError(f"not OTLP/JSON: {error}") from None
+    try:
+        return _parse(tree, signal.request()), []
+    except BadBodyError:
+        if signal is not TRACES:
+            raise
+    return _span_by_span(tree)
+
+
+def _parse(tree: Any, message: Message) -> Message:
+    """Fill a message from a tree, and return it."""
+    try:
+        json_format.ParseDict(tree, message, ignore_unknown_fields=True, max_recursion_depth=100)
+    except RecursionError:
+        raise BadBodyError("not OTLP/JSON: nested too deeply") from None
+    except SystemError:  # upb, of a text where an enum is
+        raise BadBodyError("not OTLP/JSON: half a surrogate pair in a text") from None
+    except (json_format.ParseError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        # Half a surrogate pair in a name must not spoil the answer as well.
+        text = str(error)[:300].encode(errors="replace").decode()
+        raise BadBodyError(f"not an OTLP/JSON {message.DESCRIPTOR.name}: {text}") from None
+    return message
+
+
+def _span_by_span(tree: dict[str, Any]) -> tuple[Message, list[Spoiled]]:
+    """As `decode_json` does; the tree loses its spans."""
+    taken = [
+        _take_spans(scoped)
+        for group in _objects(tree, "resourceSpans", "resource_spans")
+        for scoped in _objects(group, "scopeSpans", "scope_spans")
+    ]
+    request = trace_service_pb2.ExportTraceServiceRequest()
+    _parse(tree, request)  # what is no object in a list fails here, so that both sides have the same scopes
+    spoiled: list[Spoiled] = []
+    scopes = (scoped for group in request.resource_spans for scoped in group.scope_spans)
+    for scoped, spans in zip(scopes, taken, strict=True):
+        for tree_of_span in spans:
+            span = _span(tree_of_span)
+            if isinstance(span, Spoiled):
+                spoiled.append(span)
+            else:
+                scoped.spans.append(span)
+    return request, spoiled
+
+
+def _objects(node: dict[str, Any], *names: str) -> list[dict[str, Any]]:
+    """The objects in the list of this name, in JSON or protobuf; of both the last counts, as ever."""
+    last = [value for name, value in node.items() if name in names][-1:]
+    return [item for value in last if isinstance(value, list) for item in value if isinstance(item, dict)]
+
+
+def _take_spans(scoped: dict[str, Any]) -> list[Any]:
+    return scoped.pop("spans") if isinstance(scoped.get("spans"), list) else []
+
+
+def _span(tree: Any) -> trace_pb2.Span | Spoiled:
+    if not isinstance(tree, dict):
+        return Spoiled(b"", f"a span must be an object, not {type(tree).__name__}")
+    span = trace_pb2.Span()
+    try:
+        _parse(tree, span)
+    except BadBodyError as error:
+        trace_id = tree.get("traceId", tree.get("trace_id"))
+        raw = base64.b64decode(trace_id) if isinstance(trace_id, str) else b""
+        return Spoiled(raw, f"span {str(tree.get('name', ''))[:60]!r}: {error}")
+    return span
 
 
 def answer(signal: Signal, refused: int, message: str) -> Message:
