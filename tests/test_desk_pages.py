@@ -150,7 +150,7 @@ def test_what_was_skipped_outside_or_refused_is_counted(desk: Desk) -> None:
     shown = text_of(page(desk, f"/call/{call.trace_id}"))
     assert "1 value or span could not be read" in shown
     assert "1 span of this call lay outside its time" in shown
-    assert "1 span of this call had unusable ids" in shown
+    assert "1 span of this call had an unusable id or field" in shown
 
 
 def test_provisional_and_partial_are_said_in_words() -> None:

@@ -23,7 +23,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from cxotel.desk import traces, wire
+from cxotel.desk import report, traces, wire
 from cxotel.desk.app import Desk
 from cxotel.desk.grpc_server import SPARE
 from cxotel.desk.settings import MAX_BODY, Timing
@@ -146,6 +146,22 @@ def test_a_bad_id_in_json_costs_only_its_own_span(desk: Desk) -> None:
     answer = httpx.post(desk.http_endpoint + "/v1/traces", content=json.dumps(tree), headers=JSON)
     assert answer.json()["partialSuccess"]["rejectedSpans"] == "1"
     assert names(desk, call.trace_id) == ["call inbound", "talk"]
+
+
+def test_an_ill_typed_field_in_json_costs_only_its_own_span(desk: Desk) -> None:
+    """The good spans are kept; answer, counter and the call's row tell of the bad one."""
+    call = small_call("ill-typed json")
+    tree = wire.to_json(to_request(call.spans))
+    tree["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["startTimeUnixNano"] = "soon"
+    before = counter(desk, "refused.field")
+    answer = httpx.post(desk.http_endpoint + "/v1/traces", content=json.dumps(tree), headers=JSON)
+    assert answer.status_code == 200
+    assert answer.json()["partialSuccess"]["rejectedSpans"] == "1"
+    assert "span 'ivr'" in answer.json()["partialSuccess"]["errorMessage"]
+    assert "startTimeUnixNano" in answer.json()["partialSuccess"]["errorMessage"]
+    assert names(desk, call.trace_id) == ["call inbound", "talk"]
+    assert counter(desk, "refused.field") == before + 1
+    assert report.call_row(desk.store, bytes.fromhex(call.trace_id)).refused == 1
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,9 @@ def _remarks(row: CallRow, attributes: dict[str, Any]) -> list[str]:
             "a sender's clock is wrong, or a call key was used twice."
         )
     if row.refused:
-        found.append(f"{_things(row.refused, 'span')} of this call had unusable ids and could not be kept.")
+        found.append(
+            f"{_things(row.refused, 'span')} of this call had an unusable id or field and could not be kept."
+        )
     if row.summary["start"] > row.last_received:
         found.append("The call's times lie in the future: the sender's clock is ahead.")
     return found

@@ -78,6 +78,7 @@ COUNTERS = {
     "repeated.metrics": "Metrics received again alike (counted once)",
     "refused.trace_id": "Spans refused: unusable trace id",
     "refused.span_id": "Spans refused: span id of wrong length",
+    "refused.field": "Spans refused: a field of another type than OTLP has",
     "refused.body": "Requests refused: body could not be read",
     "refused.size": "Requests refused: body too large",
     "refused.type": "Requests refused: wrong content type or encoding",
