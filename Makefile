@@ -34,6 +34,7 @@ check: .venv/.ready ## style, types, generated files
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/api.py
 	$(BIN)/python tools/gen.py --check
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir .venv/site
 
 unit: .venv/.ready ## the tests, with coverage of lines and branches
 	$(BIN)/coverage erase
@@ -81,7 +82,7 @@ bench: .venv/.ready ## side-by-side speed, as ratios
 	$(BIN)/python benchmarks/softphone.py
 
 docs: .venv/.ready ## the documentation, in site/
-	$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 serve-docs: .venv/.ready ## the documentation on 127.0.0.1:8000
 	$(BIN)/mkdocs serve
@@ -89,7 +90,7 @@ serve-docs: .venv/.ready ## the documentation on 127.0.0.1:8000
 gen: .venv/.ready ## write the generated files anew from spec/
 	$(BIN)/python tools/gen.py
 
-lock: ## resolve the newest supported versions into uv.lock
+lock: .venv/.ready ## resolve the newest supported versions into uv.lock
 	$(UV) lock --upgrade
 
 clean: ## remove everything made here

@@ -31,6 +31,7 @@ def desk() -> Iterator[None]:
 
     with Desk() as running:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = running.grpc_endpoint
+        os.environ["DESK_PAGES"] = running.web_url
         yield
 
 
