@@ -18,6 +18,7 @@ TABLE = "docs/reference/parameters.md"
 def render(source: Path) -> dict[str, str]:
     """Text of every generated file by its path from the project's root."""
     spec = yaml.safe_load(source.read_text(encoding="utf-8"))
+    _check_waits(spec)
     return {MODULE: render_module(spec), TABLE: render_table(spec)}
 
 
@@ -68,6 +69,22 @@ def render_table(spec: dict[str, Any]) -> str:
             shown = _cell(value) or "(none)"
         lines.append(f"| `{entry['name']}` | {shown} | {_cell(entry['unit'])} | {_cell(entry['reason'])} |")
     return "\n".join(lines) + "\n"
+
+
+def _check_waits(spec: dict[str, Any]) -> None:
+    """Every activity with an allowance is known wherever the model looks a wait up.
+
+    Raises:
+        ValueError: names the parameter that lacks an entry, and the entry.
+    """
+    values = {entry["name"]: entry["value"] for entry in spec["parameters"]}
+    for name in values:
+        prefix, _, activity = name.partition(".")
+        if prefix != "allowance":
+            continue
+        for table in ("wait.default_layers", "felt.symptoms", "summary.causes"):
+            if activity not in values[table]:
+                raise ValueError(f"parameters.yaml: {table} lacks an entry {activity!r}, which {name} needs")
 
 
 def _cell(value: object) -> str:
