@@ -21,10 +21,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The interval [start, end) in ns drawn over the whole width."""
+    """The interval [start, end) in ns drawn over the whole width; 0 to 0 where no time is known."""
 
     start: int
     end: int
+
+    @property
+    def known(self) -> bool:
+        """Whether there is any time to draw."""
+        return self.start > 0
 
     @property
     def length(self) -> int:

@@ -43,6 +43,7 @@ class Node:
     service: str
     ours: bool
     error: bool
+    fault: str
     offset: float
     length: float
     x: str
@@ -115,6 +116,7 @@ def _node(one: _Placed, depth: int, axis: Axis) -> Node:
         service=service if isinstance(service, str) else "",
         ours=scope.name == IMPACT_SCOPE,
         error=span.status.code == 2,
+        fault=_fault(span),
         offset=(start - axis.start) / 1e9,
         length=max(0, end - start) / 1e9,
         x=axis.x(start),
@@ -141,6 +143,18 @@ def _node(one: _Placed, depth: int, axis: Axis) -> Node:
             for link in span.links
         ],
     )
+
+
+def _fault(span: Any) -> str:
+    """Why the verdict could not use the span at all (impact model, 0), "" where it could."""
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    if not any(span.span_id):
+        return "It has no span id"
+    if not start:
+        return "It has no start"
+    if not end:
+        return "It has no end"
+    return "It ends before it starts" if end < start else ""
 
 
 def _fields(span: Any) -> list[Field]:
