@@ -19,7 +19,7 @@ from cxotel.otlp import read_json
 from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cxotel.impact import Span
 
@@ -177,7 +177,29 @@ def test_a_running_call_is_listed_as_running(desk: Desk) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert "Running" in text_of(page(desk, "/"))
-    assert "Running: the call has not ended" in text_of(page(desk, f"/call/{call.trace_id}"))
+    markup = page(desk, f"/call/{call.trace_id}")
+    shown = text_of(markup)
+    assert "Running: the call has not ended" in shown
+    assert "<title>Running: running" in markup
+    assert "So far: " in markup[markup.index("<h1>") : markup.index("</h1>")]
+    assert "Score so far" in shown
+    assert "sev-none\"" not in markup[markup.index('class="over"') : markup.index("<h1>")]
+
+
+def test_a_little_lost_time_is_not_called_fine(desk: Desk) -> None:
+    """Under the least severity the chip says how little it is, and what the others mean."""
+    call = CallMaker("a little", whole_call().start)
+    call.add("crm lookup", "crm", 1, 5, cx_layer="crm", cx_activity="lookup", cx_wait_seconds=4.0)
+    call.root(20)
+    markup = judged(desk, call)
+    found = desk.wait_for_verdict(call.trace_id)
+    assert (found["severity"], 0 < found["lost_seconds"] < 3) == ("none", True)
+    assert "<title>Below 3 s: a little" in markup
+    assert "Fine" not in text_of(markup)
+    assert 'title="Severity goes by lost seconds, however long the call: minor from 3 s,' in markup
+    shown = text_of(page(desk, "/"))
+    assert "Below 3 s" in shown
+    assert "moderate from 15 s, severe from 60 s; critical is a call that dropped" in shown
 
 
 def test_a_correction_shows_both_verdicts(desk: Desk) -> None:
@@ -268,6 +290,59 @@ def test_times_beyond_any_calendar_do_no_harm(desk: Desk) -> None:
     call.root(60)
     assert "clock is ahead" in text_of(judged(desk, call))
     assert call.trace_id in page(desk, "/")
+
+
+def without_id(call: CallMaker) -> None:
+    """A leg whose span id got lost."""
+    call.add("carrier leg", "sbc", 0, 10, cx_layer="carrier", cx_media_to__agent_loss__pct="5*2")
+    call.spans[-1].span_id = ""
+
+
+def without_end(call: CallMaker) -> None:
+    """A root that was sent before it ended."""
+    call.root(10)
+    call.spans[-1].end = 0
+
+
+def without_start(call: CallMaker) -> None:
+    """A root that only ends."""
+    call.root(10)
+    call.spans[-1].start = 0
+
+
+def backwards(call: CallMaker) -> None:
+    """A root that ends before it starts."""
+    call.root(-1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (without_id, "It has no span id"),
+        (without_end, "It has no end"),
+        (without_start, "It has no start"),
+        (backwards, "It ends before it starts"),
+    ],
+)
+def test_a_call_without_a_readable_time_says_so(spoil: Callable[[CallMaker], None], says: str) -> None:
+    """No timeline, but its spans with what is wrong with each, and what was skipped; listed as received."""
+    with Desk(timing=Timing(grace=0, settle=0, idle=0)) as desk:
+        call = CallMaker("no time")
+        spoil(call)
+        shown = text_of(judged(desk, call))
+        for part in (
+            "No time of this call could be read",
+            "1 value or span could not be read and took no part",
+            f"{says}, and takes no part in the verdict.",
+            "Every span 1",
+            call.spans[0].name,
+        ):
+            assert part in shown
+        for part in ("Timeline", "hop by hop", "Length", "into the call", "Nobody lost"):
+            assert part not in shown
+        row = report.call_row(desk.store, bytes.fromhex(call.trace_id))
+        assert row.started == row.first_received
+        assert call.trace_id in page(desk, "/")
 
 
 def test_every_answer_forbids_scripts_from_elsewhere(desk: Desk) -> None:

@@ -132,7 +132,8 @@ class Judge:
             engine.add(span)
         verdict = engine.verdict(partial=state != FINAL)
         summary = summary_of(kept, verdict)
-        started = min(summary["start"], row.first_received)
+        # The list is in order of time: a call whose clock runs ahead, or that has no time, is as old as here.
+        started = min(summary["start"] or row.first_received, row.first_received)
         spans = to_request(verdict.evidence_spans()).SerializeToString()
         return _Judgement(now, state, due, verdict_json(verdict), spans, summary, started)
 

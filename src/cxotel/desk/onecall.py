@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from cxotel.desk.traces import Kept
 
 
+NO_TIME = (
+    "No time of this call could be read: none of its spans has an id, a start, and an end that is not before "
+    "its start. So nothing of it could be judged."
+)
+
+
 @dataclass(slots=True)
 class Share:
     """One layer's part of the lost seconds; x and width in percent of the bar."""
@@ -99,8 +105,8 @@ def load(store: Store, trace_id: bytes) -> OneCall | None:
         shares=shares(row.summary.get("charges", {}), owners(last, names)),
         proofs=_proofs(last, names),
         lost=timeline.lost_stack(last.stretches, axis),
-        rows=timeline.rows(kept, axis, last.stretches),
-        hops=charts.hops(kept, axis, last.stretches),
+        rows=timeline.rows(kept, axis, last.stretches) if axis.known else [],
+        hops=charts.hops(kept, axis, last.stretches) if axis.known else [],
         blind=list(last.attributes.get(CX_IMPACT_UNOBSERVED, [])),
         remarks=_remarks(row, last.attributes),
         nodes=tree.nodes(report.stamped(every, verdicts), axis),
@@ -177,6 +183,8 @@ def _remarks(row: CallRow, attributes: dict[str, Any]) -> list[str]:
     """What else a reader must know to trust the verdict, in sentences."""
     found = []
     skipped, outside = attributes.get(CX_IMPACT_SKIPPED, 0), attributes.get(CX_IMPACT_OUTSIDE, 0)
+    if not row.summary["start"]:
+        found.append(NO_TIME)
     if skipped:
         found.append(
             f"{_things(skipped, 'value or span')} could not be read and took no part in the verdict."
