@@ -6,10 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from cxotel._semconv import CxActivity
+from cxotel.activity import KINDS
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import gen  # noqa: E402  (tools/ is no package)
+import gen_parameters  # noqa: E402
 import registry as registry_module  # noqa: E402
 
 
@@ -54,3 +60,17 @@ def test_the_docs_page_holds_every_attribute() -> None:
     page = gen.render_attributes_page(registry)
 
     assert [key for key in registry.attributes if f"`{key}" not in page] == []
+
+
+def test_an_allowance_without_its_words_is_refused(tmp_path: Path) -> None:
+    """A new wait needs a layer, a symptom and words for its cause; the message names what is missing."""
+    source = tmp_path / "parameters.yaml"
+    text = (ROOT / "spec" / "impact" / "parameters.yaml").read_text(encoding="utf-8")
+    source.write_text(text.replace("name: allowance.hold", "name: allowance.callback"), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"wait\.default_layers lacks an entry 'callback'"):
+        gen_parameters.render(source)
+
+
+def test_every_activity_has_its_usual_layer_and_name() -> None:
+    """`start_activity` knows each member of cx.activity, so that none is a span called `activity`."""
+    assert set(CxActivity.VALUES) == set(KINDS)
