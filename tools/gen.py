@@ -152,16 +152,48 @@ def render_attributes_page(registry: registry_module.Registry) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+_INSTRUMENTATION = (
+    ("role", "who this party is: [the roles](../call-trace.md#who-is-charged-for-what); default `softphone`"),
+    ("call_key", "the call, started elsewhere, that connections are part of; else each is one of its own"),
+    ("namespace", "tenant or instance that the key belongs to"),
+)
+
+
 def render_settings_page() -> str:
     """Text of `docs/reference/settings.md`."""
     settings = importlib.import_module("cxotel.config").SETTINGS
-    lines = [_DOCS_HEADER.format(source="cxotel.config.SETTINGS"), "# Settings", ""]
-    lines += [
+    options = importlib.import_module("cxotel.desk.command").serve.params
+    prefix = importlib.import_module("cxotel.desk.command").serve.context_settings["auto_envvar_prefix"]
+    lines = [
+        _DOCS_HEADER.format(source="cxotel.config.SETTINGS and cxotel serve"),
+        "# Settings",
+        "",
+        "OTEL_* variables of OpenTelemetry's SDK and exporters hold as everywhere.",
+        "",
+        "## The SDK",
+        "",
         "Each is an argument of `cxotel.configure()` and an environment variable; the argument wins.",
         "",
+        "| argument | environment variable | what it is |",
+        "|---|---|---|",
+        *(f"| `{one.name}` | `{one.env}` | {_cell(one.meaning)} |" for one in settings),
+        "",
+        "## The aiortc instrumentation",
+        "",
+        "| argument | environment variable | what it is |",
+        "|---|---|---|",
+        *(f"| `{name}` | `CXOTEL_{name.upper()}` | {meaning} |" for name, meaning in _INSTRUMENTATION),
+        "",
+        "## The desk",
+        "",
+        "| option of `cxotel serve` | environment variable | what it is |",
+        "|---|---|---|",
+        *(
+            f"| `{one.opts[0]}` | `{prefix}_{one.name.upper()}` | {_cell(one.help)} |"
+            for one in options
+            if getattr(one, "help", None) and one.name != "help"
+        ),
     ]
-    lines += ["| argument | environment variable | what it is |", "|---|---|---|"]
-    lines += [f"| `{one.name}` | `{one.env}` | {_cell(one.meaning)} |" for one in settings]
     return "\n".join(lines) + "\n"
 
 
