@@ -9,6 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cxotel.impact import DEFAULT
+
 # In path order, as the model has it.
 LAYERS = {
     "carrier": "Carrier",
@@ -30,6 +32,14 @@ SEVERITIES = {
     "severe": "Severe",
     "critical": "Critical",
 }
+# The model's rule (impact model, Severity), with the numbers it runs with.
+_FLOORS = {name: f"{DEFAULT[f'severity.{name}']:g} s" for name in ("minor", "moderate", "severe")}
+SEVERITY_RULE = (
+    f"Severity goes by lost seconds, however long the call: minor from {_FLOORS['minor']}, "
+    f"moderate from {_FLOORS['moderate']}, severe from {_FLOORS['severe']}; critical is a call that dropped, "
+    f"failed, was abandoned after {DEFAULT['abandon.short']:g} s of waiting, or had no audio for "
+    f"{DEFAULT['severity.dead_share']:.0%} of its conversation."
+)
 FELT = {
     "choppy_audio": "Choppy audio",
     "talk_over": "Talking over each other",
@@ -133,6 +143,13 @@ def when(nanos: int, form: str = "both") -> Markup:
 def sentence(text: str) -> str:
     """A sentence whose numbers keep their units beside them at the end of a line."""
     return re.sub(r"(?<=[0-9]) (?=%|ms\b|s\b)", "\u00a0", text)
+
+
+def severity(name: str, lost_seconds: float) -> str:
+    """A severity in plain words; "none" is fine only where nothing at all was lost."""
+    if name == "none" and lost_seconds > 0:
+        return f"Below {_FLOORS['minor']}"
+    return SEVERITIES.get(name, name)
 
 
 def layer(name: str) -> str:
