@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -112,6 +113,48 @@ def test_a_taken_port_and_a_foreign_file_are_said_in_one_line(tmp_path: Path) ->
             assert done.returncode == 1
             assert re.fullmatch(r"Error: [^\n]+\n", done.stderr)
             assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--grpc-port", "{taken}"], "{taken} (Address already in use): choose another port"),
+        (["--http-port", "{taken}"], "{taken} (Address already in use): choose another port"),
+        (
+            ["--grpc-port", "{free}", "--http-port", "{free}"],
+            "{free} (Address already in use): choose another",
+        ),
+        (
+            ["--http-port", "{free}", "--web-port", "{free}"],
+            "{free} (Address already in use): choose another",
+        ),
+        (["--host", "no-such-host.invalid"], "): choose an address of this machine"),
+        (["--host", "ü" * 80], "(no host name): choose an address of this machine"),
+        (["--host", "192.0.2.1"], "(Cannot assign requested address): choose an address of this machine"),
+    ],
+)
+def test_an_address_it_cannot_have_is_said_with_what_to_do_and_leaves_no_file(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    """One line for each of the three ports and for the host; the file is made only once all are there."""
+    with socket.socket() as taken, socket.socket() as free:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free.bind(("127.0.0.1", 0))
+        ports = {"taken": taken.getsockname()[1], "free": free.getsockname()[1]}
+        free.close()
+        done = subprocess.run(
+            [*COMMAND, "--db", str(tmp_path / "x.sqlite"), *(one.format(**ports) for one in arguments)],
+            env=os.environ | FREE,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: [^\n]+\n", done.stderr)
+    assert says.format(**ports) in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [["--grace", "-1"], ["--grpc-port", "70000"], ["--grace", "nan"]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
@@ -28,6 +29,14 @@ log = logging.getLogger("cxotel.desk")
 
 # What is under way when asked to stop has this long, then it is cut off; docker stop waits 10 s.
 STOP_SECONDS = 5
+# As uvicorn has it.
+BACKLOG = 2048
+NO_ADDRESS = ": choose an address of this machine"
+ADVICE = {
+    errno.EADDRINUSE: ": choose another port",
+    errno.EACCES: ": choose a port from 1024 on",
+    errno.EADDRNOTAVAIL: NO_ADDRESS,
+}
 
 
 class Desk:
@@ -41,7 +50,7 @@ class Desk:
         web_port: the pages.
         timing: when calls are judged.
 
-    `start()` raises `OSError` for a port that is taken and `StoreError` for a file that cannot be used.
+    `start()` raises `OSError` for an address it cannot have and `StoreError` for a file that cannot be used.
     """
 
     def __init__(
@@ -62,16 +71,19 @@ class Desk:
     def start(self) -> Self:
         """Listen; returns itself once all three ports take connections."""
         with ExitStack() as undo:
-            self.store = Store(self._db)
-            undo.callback(self.store.close)
-            self._judge = Judge(self.store, self._timing, self._changes.announce)
-            undo.callback(self._judge.close)
-            receiver = Receiver(self.store, self._timing, self._judge.wake)
+            # Addresses first: a start that fails for one leaves no file behind.
             sockets = []
             for name in ("http", "web"):
                 sockets.append(_listen(self._host, self._ports[name]))
                 undo.callback(sockets[-1].close)
                 self._ports[name] = sockets[-1].getsockname()[1]
+            # gRPC listens by itself, and says neither what is wrong nor what to do about it.
+            _listen(self._host, self._ports["grpc"]).close()
+            self.store = Store(self._db)
+            undo.callback(self.store.close)
+            self._judge = Judge(self.store, self._timing, self._changes.announce)
+            undo.callback(self._judge.close)
+            receiver = Receiver(self.store, self._timing, self._judge.wake)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)
             addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
@@ -225,7 +237,14 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # Here, not when the server starts: two sockets may be bound to one port while neither listens.
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
-        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}): choose another port") from error
+        # A name that does not resolve has a number of its own kind.
+        advice = NO_ADDRESS if isinstance(error, socket.gaierror) else ADVICE.get(error.errno or 0, "")
+        raise OSError(f"cannot listen on {host}:{port} ({error.strerror}){advice}") from error
+    except UnicodeError as error:
+        listening.close()
+        raise OSError(f"cannot listen on {host}:{port} (no host name){NO_ADDRESS}") from error
     return listening
