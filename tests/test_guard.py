@@ -6,6 +6,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -21,12 +22,6 @@ def _fresh_counters() -> Iterator[None]:
     _guard.reset()
     yield
     _guard.reset()
-
-
-@pytest.fixture
-def in_production(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if no test ran."""
-    monkeypatch.setattr(_guard, "under_pytest", lambda: False)
 
 
 def broken() -> None:
@@ -67,6 +62,27 @@ def test_a_hint_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 
     assert {"bad_value": 3} == _guard.counters()
     assert ["outcome: 'finished' is none of completed, dropped"] == caplog.messages
+
+
+class Unshowable:
+    """Its `repr` raises, as that of a half-made object does."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("x", "'x'"),
+        ("x" * 100, "'" + "x" * 79),
+        pytest.param(10**5000, "a int that cannot be shown", id="long"),
+        (Unshowable(), "a Unshowable that cannot be shown"),
+    ],
+)
+def test_any_value_can_be_shown_in_a_hint(value: Any, shown: str) -> None:
+    """Short, and without an error: an int of over 4,300 digits has no text in Python."""
+    assert shown == _guard.shown(value)
 
 
 def test_counters_are_a_metric() -> None:
@@ -134,6 +150,20 @@ def test_a_lone_surrogate_is_mended() -> None:
     assert {"bad_value": 1} == _guard.counters()
 
 
+class Unreadable(list[Any]):
+    """A list that raises when it is read, as a view of what is gone does."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise RuntimeError("gone")
+
+
+@pytest.mark.parametrize("attributes", [{"k": Unreadable([1])}, {Unshowable(): 1}])
+def test_an_attribute_that_raises_is_left_out(attributes: Any) -> None:
+    """The other attributes stay."""
+    assert {"good": 1} == _values.attributes(attributes | {"good": 1})
+    assert {"bad_value": 1} == _guard.counters()
+
+
 @pytest.mark.parametrize("given", [None, {}, {"k": None}])
 def test_nothing_is_nothing_to_count(given: Any) -> None:
     """An optional value that is not there is no mistake."""
@@ -147,9 +177,10 @@ def test_a_key_that_is_no_name_is_counted(key: Any) -> None:
     assert {"bad_value": 1} == _guard.counters()
 
 
-def test_attributes_that_are_no_mapping_are_counted() -> None:
-    """Whatever the host hands over."""
-    assert {} == _values.attributes([("a", 1)])  # type: ignore[arg-type]
+@pytest.mark.parametrize("given", [[("a", 1)], np.array([1, 2]), 0])
+def test_attributes_that_are_no_mapping_are_counted(given: Any) -> None:
+    """Whatever the host hands over; an array has no truth value."""
+    assert {} == _values.attributes(given)
     assert {"bad_value": 1} == _guard.counters()
 
 

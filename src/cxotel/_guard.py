@@ -61,6 +61,14 @@ def count(reason: str, number: int = 1, *, hint: str = "") -> None:
         logger.warning("%s", hint)
 
 
+def shown(value: Any) -> str:
+    """The value as a hint shows it: at most 80 characters, and no error whatever its `repr` does."""
+    try:
+        return f"{value!r:.80}"
+    except Exception:  # noqa: BLE001 (the host's class may raise anything; so do ints of over 4,300 digits)
+        return f"a {type(value).__name__} that cannot be shown"
+
+
 def counters() -> dict[str, int]:
     """How much was dropped, refused or unreadable in this process so far, by reason; empty if nothing was."""
     with _lock:

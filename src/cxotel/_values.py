@@ -39,8 +39,21 @@ def _scalar(value: Any) -> str | bool | int | float | None:
     return None
 
 
+def listed(values: Any) -> list[Any] | None:
+    """What an iterable holds, a string being one item; None for what cannot be iterated, or fails to be."""
+    if isinstance(values, str):
+        return [values]
+    try:
+        return list(values)
+    except Exception:  # noqa: BLE001 (the host's iterable may raise anything)
+        return None
+
+
 def _sequence(values: Any) -> Sequence[Any] | None:
-    scalars = [_scalar(value) for value in values]
+    items = listed(values)
+    if items is None:
+        return None
+    scalars = [_scalar(value) for value in items]
     kinds = {type(value) for value in scalars}
     return scalars if len(kinds) <= 1 and type(None) not in kinds else None
 
@@ -56,17 +69,18 @@ def attribute(key: Any, value: Any) -> AttributeValue | None:
         elif isinstance(value, list | tuple | set | frozenset):
             good = _sequence(value)
     if good is None:
-        hint = f"attribute {key!r:.80}: a {type(value).__name__} is no text, number or list of one kind"
+        kind = type(value).__name__
+        hint = f"attribute {_guard.shown(key)}: a {kind} is no text, number or list of one kind"
         _guard.count(_guard.BAD_VALUE, hint=hint)
     return good  # type: ignore[no-any-return]
 
 
 def attributes(given: Mapping[str, Any] | None) -> dict[str, AttributeValue]:
     """Those of the given attributes that can be exported; the others are counted, except None."""
-    if not given:
+    if given is None:
         return {}
     try:
-        items = list(given.items())
+        items = [(key, value) for key, value in given.items()]  # may be no pairs
     except Exception:  # noqa: BLE001 (the host's mapping may raise anything)
         _guard.count(_guard.BAD_VALUE, hint=f"attributes: give a mapping, not a {type(given).__name__}")
         return {}
@@ -86,9 +100,8 @@ def time_ns(value: Any, name: str) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _INT64:
         return value
-    _guard.count(
-        _guard.BAD_VALUE, hint=f"{name}: give integer nanoseconds since the epoch, not {value!r:.80}"
-    )
+    hint = f"{name}: give integer nanoseconds since the epoch, not {_guard.shown(value)}"
+    _guard.count(_guard.BAD_VALUE, hint=hint)
     return None
 
 
@@ -96,7 +109,7 @@ def member(value: Any, allowed: tuple[str, ...], name: str) -> str | None:
     """The value if it is one of `allowed`, else None (counted unless it was None)."""
     if value is None or (isinstance(value, str) and value in allowed):
         return value
-    _guard.count(_guard.BAD_VALUE, hint=f"{name}: {value!r:.80} is none of {', '.join(allowed)}")
+    _guard.count(_guard.BAD_VALUE, hint=f"{name}: {_guard.shown(value)} is none of {', '.join(allowed)}")
     return None
 
 
