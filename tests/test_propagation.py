@@ -101,6 +101,17 @@ def test_what_is_no_mapping_is_not_read(carrier: Any) -> None:
     assert propagation.extract(carrier) is None
 
 
+def test_a_field_that_cannot_be_read_is_counted() -> None:
+    """A list of headers may be a view of something that is gone."""
+
+    class Gone(list[str]):
+        def __iter__(self) -> Any:
+            raise RuntimeError("gone")
+
+    assert propagation.extract({"traceparent": Gone([PARENT])}) is None
+    assert {"bad_carrier": 1} == cxotel.counters()
+
+
 def test_no_carrier_is_nothing_to_count() -> None:
     """None and an empty mapping are what most calls have."""
     assert propagation.extract(None) is None

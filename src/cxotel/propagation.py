@@ -76,7 +76,8 @@ def inject(
     with _guard.swallow("propagation inject"):
         names = CARRIERS.get(form) if isinstance(form, str) else None
         if names is None:
-            _guard.count(_guard.BAD_CARRIER, hint=f"form {form!r:.40} is none of {', '.join(CARRIERS)}")
+            hint = f"form {_guard.shown(form)} is none of {', '.join(CARRIERS)}"
+            _guard.count(_guard.BAD_CARRIER, hint=hint)
             return
         fields: dict[str, str] = {}
         _PROPAGATOR.inject(fields, context=context)
@@ -102,12 +103,16 @@ def extract(carrier: Mapping[str, Any] | None) -> SpanContext | None:
     if carrier is None:
         return None
     try:
-        fields = dict(_fields(carrier))
+        return _read(carrier)
     except Exception:  # noqa: BLE001 (the host's mapping may raise anything)
         _guard.count(
             _guard.BAD_CARRIER, hint=f"carrier: cannot read {type(carrier).__name__}, give a mapping"
         )
         return None
+
+
+def _read(carrier: Mapping[str, Any]) -> SpanContext | None:
+    fields = dict(_fields(carrier))
     state = _first(fields, "tracestate", _LONGEST_TRACESTATE)
     for parent in _all(fields, "traceparent", _LONGEST_TRACEPARENT):
         context = _parse(parent, state)
