@@ -170,7 +170,14 @@ def test_every_setting_is_an_argument() -> None:
 
 @pytest.mark.parametrize(
     "argument",
-    [{"namespace": ""}, {"namespace": 7}, {"service_name": b"x"}, {"endpoint": 4317}, {"customer_key": 7}],
+    [
+        {"namespace": ""},
+        {"namespace": 7},
+        pytest.param({"namespace": 10**5000}, id="long"),
+        {"service_name": b"x"},
+        {"endpoint": 4317},
+        {"customer_key": 7},
+    ],
 )
 def test_a_mistake_in_set_up_is_raised(argument: dict[str, Any]) -> None:
     """It is for the programmer to see, before the first call."""

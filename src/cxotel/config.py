@@ -89,7 +89,7 @@ def configure(
         raise TypeError(f"customer_key is a {type(key).__name__}, give text or bytes")
     for name, value in (("service_name", service_name), ("namespace", namespace), ("endpoint", endpoint)):
         if value is not None and (not isinstance(value, str) or not value):
-            raise TypeError(f"{name} is {value!r:.40}, give a string that is not empty")
+            raise TypeError(f"{name} is {_guard.shown(value)}, give a string that is not empty")
     given = {
         "namespace": namespace,
         "customer_key": key,
