@@ -191,6 +191,20 @@ async def test_cancellation_is_no_error(captured: Capture, call: cxotel.Call) ->
     assert captured.one("queue").status.is_unset
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(testing.START, testing.START - 1), (testing.START + 1, None), (testing.START + 2, testing.START + 1)],
+)
+def test_an_activity_does_not_end_before_it_begins(
+    captured: Capture, call: cxotel.Call, start: int, end: int | None
+) -> None:
+    """Of the two times one is wrong, which is counted; readers of traces choke on a negative length."""
+    call.start_activity("queue", start_time=start).stop(end_time=end)
+
+    assert (start, start) == (captured.one("queue").start_time, captured.one("queue").end_time)
+    assert {"bad_value": 1} == cxotel.counters()
+
+
 def test_ending_twice_is_harmless_and_counted(captured: Capture, call: cxotel.Call) -> None:
     """The first end counts; leaving a block after `stop()` is no second end."""
     with call.start_activity("queue") as queue:

@@ -94,15 +94,23 @@ class Handle:
     def _set(self, attributes: dict[str, AttributeValue]) -> None:
         self._span.set_attributes(attributes)
 
+    def _copied(self) -> bool:
+        """Whether it is a copy in a forked child, which is counted.
+
+        Ask before a lock of the handle is taken: a copied lock that was held in the parent never opens.
+        """
+        if self._generation == _guard.generation:
+            return False
+        _guard.count(_guard.FORKED)
+        return True
+
     def _usable(self) -> bool:
         """Whether it still lasts and is no copy in a forked child; what comes otherwise is counted."""
-        if self._generation != _guard.generation:
-            _guard.count(_guard.FORKED)
-        elif self._ended:
+        if self._copied():
+            return False
+        if self._ended:
             _guard.count(_guard.AFTER_END)
-        else:
-            return True
-        return False
+        return not self._ended
 
     def stop(self, *, end_time: int | None = None) -> None:
         """End it, now or at `end_time` (integer nanoseconds since the epoch)."""
@@ -116,15 +124,14 @@ class Handle:
         self, error: BaseException | str | None, end_time: int | None, *, again: bool = False
     ) -> None:
         with _guard.swallow("end"):
-            if self._generation != _guard.generation:
-                _guard.count(_guard.FORKED)
+            if self._copied():
                 return
             if not next(self._first_end, False):
                 if not again:
                     _guard.count(_guard.ENDED_TWICE)
                 return
             self._ended = True
-            at = _values.time_ns(end_time, "end_time") or _clock.now()
+            at = self._not_before_start(_values.time_ns(end_time, "end_time") or _clock.now())
             try:
                 self._before_end(error, at)
                 if error is not None:
@@ -133,6 +140,12 @@ class Handle:
                     self._span.set_status(Status(StatusCode.ERROR, kind))
             finally:
                 self._end(at)
+
+    def _not_before_start(self, at: int) -> int:
+        """The end, or the start where that is later: of the two that were given, one is wrong."""
+        if at < self._started:
+            _guard.count(_guard.BAD_VALUE, hint="end_time, start_time: it would end before it starts")
+        return max(at, self._started)
 
     def _before_end(self, error: BaseException | str | None, at: int) -> None:
         """What a kind of handle has to say last."""

@@ -65,29 +65,27 @@ class Starter(Handle):
             attributes: more attributes, by their full names.
             start_time: when it began, integer nanoseconds since the epoch; by default now.
         """
-        length = usable_window(window)
-        own: dict[str, Any] = {names.CX_JOIN_METHOD: self.join_method, names.CX_MEDIA_WINDOW: length}
-        if good := _values.member(scope, CxMediaScope.VALUES, "scope"):
-            own[names.CX_MEDIA_SCOPE] = good
-        hop = _values.text(layer) or ""
-        kind = Kind(hop, _values.text(name) or NAMES.get(hop, "media leg"))
-        span_attributes = self._attributes(kind, activity, owner, attributes, own)
-        below = self._below(parent)
-        started = _values.time_ns(start_time, "start_time") or _clock.now()
-        span = _runtime.start_span(
-            kind.name, span_attributes, below, start_time=started, links=self._take_links()
-        )
-        leg = Leg(
-            span,
-            trace.set_span_in_context(span, below),
-            started,
-            name=kind.name,
-            window=length,
-            attributes=span_attributes,
-            parent=below,
-            on_end=self._forget,
-        )
-        return self._remember(leg)
+        with _guard.swallow("start leg"):
+            length = usable_window(window)
+            own: dict[str, Any] = {names.CX_JOIN_METHOD: self.join_method, names.CX_MEDIA_WINDOW: length}
+            if good := _values.member(scope, CxMediaScope.VALUES, "scope"):
+                own[names.CX_MEDIA_SCOPE] = good
+            hop = _values.text(layer) or ""
+            kind = Kind(hop, _values.text(name) or NAMES.get(hop, "media leg"))
+            span_attributes = self._attributes(kind, activity, owner, attributes, own)
+            span, below, started = self._start_span(kind.name, span_attributes, parent, start_time)
+            leg = Leg(
+                span,
+                trace.set_span_in_context(span, below),
+                started,
+                name=kind.name,
+                window=length,
+                attributes=span_attributes,
+                parent=below,
+                on_end=self._forget,
+            )
+            return self._remember(leg)
+        return self._unmeasured_leg()
 
     def start_media(
         self,
@@ -106,23 +104,25 @@ class Starter(Handle):
         and taken as softphone). `owner` is who can fix the network, `device_owner` who can fix the device or
         media server; the other arguments are those of `start_leg`.
         """
-        known = _values.member(role, tuple(ROLES), "role") or "softphone"
-        layers = ROLES[known]
-        more = {**_values.attributes(attributes), names.CX_MEDIA_ROLE: known}
-        started = _values.time_ns(start_time, "start_time") or _clock.now()
-        given: dict[str, Any] = {
-            "window": window,
-            "parent": parent,
-            "attributes": more,
-            "start_time": started,
-        }
-        network = self.start_leg(layers.network, owner=owner, **given)
-        device = network
-        if layers.device != layers.network:
-            device = self.start_leg(layers.device, owner=device_owner, **given)
-        session = MediaSession(known, network, device)
-        self._sessions.append(session)
-        return session
+        with _guard.swallow("start media"):
+            known = _values.member(role, tuple(ROLES), "role") or "softphone"
+            layers = ROLES[known]
+            more = {**_values.attributes(attributes), names.CX_MEDIA_ROLE: known}
+            started = _values.time_ns(start_time, "start_time") or _clock.now()
+            given: dict[str, Any] = {
+                "window": window,
+                "parent": parent,
+                "attributes": more,
+                "start_time": started,
+            }
+            network = self.start_leg(layers.network, owner=owner, **given)
+            device = network
+            if layers.device != layers.network:
+                device = self.start_leg(layers.device, owner=device_owner, **given)
+            session = MediaSession(known, network, device)
+            self._sessions.append(session)
+            return session
+        return MediaSession("softphone", self._unmeasured_leg(), self._unmeasured_leg())
 
     def start_activity(
         self,
@@ -139,8 +139,8 @@ class Starter(Handle):
 
         Layer and span name are the activity's usual ones unless given; the rest is as in `start_leg`.
         """
-        kind = self._kind(activity, layer, name)
-        return self._begin(Activity, kind, activity, owner, attributes, {}, parent, start_time)
+        given = (activity, layer, name)
+        return self._begin(Activity, given, owner, attributes, {}, parent, start_time)
 
     def start_handoff(
         self,
@@ -157,9 +157,9 @@ class Starter(Handle):
 
         `expected` are names of the facts that the next party should get; say with `deliver` which arrived.
         """
-        own = _values.attributes({names.CX_HANDOFF_FROM: from_, names.CX_HANDOFF_TO: to})
-        kind = KINDS[CxActivity.HANDOFF]
-        handoff = self._begin(Handoff, kind, CxActivity.HANDOFF, owner, attributes, own, parent, start_time)
+        own = {names.CX_HANDOFF_FROM: from_, names.CX_HANDOFF_TO: to}
+        given = (CxActivity.HANDOFF, None, None)
+        handoff = self._begin(Handoff, given, owner, attributes, own, parent, start_time)
         handoff.expect(expected)
         return handoff
 
@@ -175,11 +175,13 @@ class Starter(Handle):
         start_time: int | None = None,
     ) -> Lookup:
         """Start a look into customer records; `waiting` says whether anyone waits for the answer."""
-        own = _values.attributes(
-            {names.CX_CRM_SYSTEM: system, names.CX_CRM_OPERATION: operation, names.CX_CRM_WAITING: waiting}
-        )
-        kind = KINDS[CxActivity.LOOKUP]
-        return self._begin(Lookup, kind, CxActivity.LOOKUP, owner, attributes, own, parent, start_time)
+        own = {
+            names.CX_CRM_SYSTEM: system,
+            names.CX_CRM_OPERATION: operation,
+            names.CX_CRM_WAITING: waiting,
+        }
+        given = (CxActivity.LOOKUP, None, None)
+        return self._begin(Lookup, given, owner, attributes, own, parent, start_time)
 
     def start_response(
         self,
@@ -190,8 +192,8 @@ class Starter(Handle):
         start_time: int | None = None,
     ) -> Activity:
         """Start an AI's response: from the end of the customer's speech to the first audio of the AI."""
-        kind = KINDS[CxActivity.RESPOND]
-        return self._begin(Activity, kind, CxActivity.RESPOND, owner, attributes, {}, parent, start_time)
+        given = (CxActivity.RESPOND, None, None)
+        return self._begin(Activity, given, owner, attributes, {}, parent, start_time)
 
     # What is started in it
 
@@ -208,7 +210,7 @@ class Starter(Handle):
         self, kind: Kind, activity: Any, owner: Any, extra: Any, own: Mapping[str, Any]
     ) -> dict[str, AttributeValue]:
         # What the model reads stands last: a limit on attributes per span drops the first ones.
-        attributes = _values.attributes(extra) if extra else {}
+        attributes = _values.attributes(extra)
         attributes.update(self._stamp.attributes)
         attributes.update(own)
         if self._aliases and not self.is_owner:
@@ -216,8 +218,9 @@ class Starter(Handle):
         if good := _values.text(owner):
             attributes[names.CX_OWNER] = good
         elif owner is not None:
-            _guard.count(_guard.BAD_VALUE, hint=f"owner: give who can fix it as a string, not {owner!r:.40}")
-        if activity in CxActivity.VALUES:
+            hint = f"owner: give who can fix it as a string, not {_guard.shown(owner)}"
+            _guard.count(_guard.BAD_VALUE, hint=hint)
+        if isinstance(activity, str) and activity in CxActivity.VALUES:
             attributes[names.CX_ACTIVITY] = activity
         if kind.layer in CxLayer.VALUES:
             attributes[names.CX_LAYER] = kind.layer
@@ -228,19 +231,49 @@ class Starter(Handle):
     def _begin(
         self,
         make: type[_H],
-        kind: Kind,
-        activity: str,
+        given: tuple[str, str | None, str | None],
         owner: str | None,
         extra: Mapping[str, AttributeValue] | None,
-        own: dict[str, AttributeValue],
+        own: Mapping[str, Any],
         parent: Handle | Context | None,
         start_time: int | None,
     ) -> _H:
+        with _guard.swallow("start activity"):
+            activity, layer, name = given
+            kind = self._kind(activity, layer, name)
+            attributes = self._attributes(kind, activity, owner, extra, _values.attributes(own))
+            span, below, started = self._start_span(kind.name, attributes, parent, start_time)
+            return self._remember(make(span, trace.set_span_in_context(span, below), started, self._forget))
+        return make(*self._unmeasured())
+
+    def _start_span(
+        self,
+        name: str,
+        attributes: Mapping[str, AttributeValue],
+        parent: Handle | Context | None,
+        start_time: int | None,
+    ) -> tuple[trace.Span, Context, int]:
+        """A started span, what it stands below, and when it began."""
+        if self._ended:
+            _guard.count(_guard.AFTER_END, hint=f"{name}: started after the end of its call")
         below = self._below(parent)
         started = _values.time_ns(start_time, "start_time") or _clock.now()
-        attributes = self._attributes(kind, activity, owner, extra, own)
-        span = _runtime.start_span(kind.name, attributes, below, start_time=started, links=self._take_links())
-        return self._remember(make(span, trace.set_span_in_context(span, below), started, self._forget))
+        span = _runtime.start_span(name, attributes, below, start_time=started, links=self._take_links())
+        return span, below, started
+
+    def _unmeasured(self) -> tuple[trace.Span, Context, int]:
+        """What a handle is made of where an error of ours kept it from starting: nothing is recorded."""
+        return trace.NonRecordingSpan(self.span_context), self._context, _clock.now()
+
+    def _unmeasured_leg(self) -> Leg:
+        return Leg(
+            *self._unmeasured(),
+            name="media leg",
+            window=WINDOW,
+            attributes={},
+            parent=self._context,
+            on_end=self._forget,
+        )
 
     def _below(self, parent: Handle | Context | None) -> Context:
         """The given parent's context, else the current one if it is of this call, else the call's."""
@@ -271,4 +304,5 @@ class Starter(Handle):
             session.flush()  # what a reader still holds, before its legs end
         for child in tuple(self._children.values())[::-1]:
             _guard.count(_guard.LEFT_OPEN)
-            child._finish(None, at, again=True)  # noqa: SLF001 (a handle among handles)
+            at_least = max(at, child._started)  # noqa: SLF001 (a handle among handles)
+            child._finish(None, at_least, again=True)  # noqa: SLF001 (likewise)

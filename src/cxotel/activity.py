@@ -54,7 +54,8 @@ class Lookup(Activity):
 
     def found(self, found: bool) -> None:
         """Say whether the record was found."""
-        self.set({names.CX_CRM_FOUND: bool(found)})
+        with _guard.swallow("lookup found"):
+            self.set({names.CX_CRM_FOUND: bool(found)})
 
 
 class Handoff(Activity):
@@ -109,11 +110,8 @@ class Handoff(Activity):
 
 def _key_names(keys: Any) -> frozenset[str]:
     """Names of facts: strings; what is none is counted."""
-    if isinstance(keys, str):
-        keys = (keys,)
-    try:
-        given = list(keys)
-    except Exception:  # noqa: BLE001 (the host's iterable may raise anything)
+    given = _values.listed(keys)
+    if given is None:
         given = [None]
     good = [name for name in map(_values.text, given) if name]
     if bad := len(given) - len(good):
