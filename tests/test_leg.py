@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -451,9 +455,127 @@ def test_a_softphone_is_fed_with_getstats(captured: Capture, call: cxotel.Call) 
     assert {} == cxotel.counters()
 
 
-@pytest.mark.parametrize("at", ["now", None, True])
+@pytest.mark.parametrize("at", ["now", None, True, float("nan"), 1e300])
 def test_a_feed_without_a_time_is_counted(captured: Capture, call: cxotel.Call, at: Any) -> None:
     """Seconds on a clock are needed to know how long a count took."""
     call.start_media("softphone").feed({}, at)
+    call.start_leg("carrier").feed({}, at)
+
+    assert {"bad_value": 2} == cxotel.counters()
+
+
+def far_side(seconds: float) -> dict[str, dict[str, Any]]:
+    """What getStats has of a stream sent at 50 packets a second, of which the far side misses 2 %."""
+    return {
+        "OT01A": {"type": "outbound-rtp", "id": "OT01A", "kind": "audio", "packetsSent": int(seconds * 50)},
+        "RI01A": {
+            "type": "remote-inbound-rtp",
+            "id": "RI01A",
+            "kind": "audio",
+            "timestamp": seconds * 1000,
+            "packetsLost": int(seconds),
+            "roundTripTime": 0.08,
+        },
+    }
+
+
+@pytest.mark.parametrize("layer", ["carrier", "agent_network", "ccaas", "endpoint", "voice_ai"])
+@pytest.mark.parametrize("receives", ["to_agent", "to_customer"])
+def test_a_leg_takes_of_getstats_what_its_layer_is_charged_with(
+    captured: Capture, call: cxotel.Call, layer: str, receives: str
+) -> None:
+    """The way: 10 % lost for 10 s, and 2 % of what was sent; the device: half of 5 s not played."""
+    leg = call.start_leg(layer)
+    for second in range(21):
+        lost = 5 * min(max(second - 5, 0), 10)
+        unplayed = 24_000 * min(max(second - 15, 0), 5)
+        leg.feed(
+            getstats(second, lost, lost * 960 + unplayed) | far_side(second),
+            1000.0 + second,
+            receives=receives,
+        )
+        captured.clock.advance(1)
+    leg.stop()
+
+    span = captured.spans[-1]
+    sends = "to_customer" if receives == "to_agent" else "to_agent"
+    got = {
+        direction: windows_of([span], f"cx.media.{direction}.loss_pct")
+        for direction in (receives, sends)
+        if f"cx.media.{direction}.loss_pct" in span.attributes
+    }
+    way = {receives: [0, 10, 10, 0], sends: [2, 2, 2, 2]}
+    assert ({receives: [0, 0, 0, 50]} if layer in ("endpoint", "voice_ai") else way) == got
+    assert {} == cxotel.counters()
+
+
+def test_a_leg_is_fed_up_to_its_end(captured: Capture, call: cxotel.Call) -> None:
+    """The last window is not complete when the call ends; what comes later is counted."""
+    leg = call.start_leg("agent_network")
+    for second in range(9):
+        leg.feed(getstats(second, 0, 0), second)
+        captured.clock.advance(1)
+    call.stop()
+    leg.feed(getstats(9, 0, 0), 9)
+
+    assert [0, 0] == windows_of([captured.one("agent network")])
+    assert {"left_open": 1, "after_end": 1} == cxotel.counters()
+
+
+def test_a_direction_that_is_none_is_what_the_agent_hears(captured: Capture, call: cxotel.Call) -> None:
+    """And is counted."""
+    call.start_leg("carrier").feed({}, 1.0, receives="both")
 
     assert {"bad_value": 1} == cxotel.counters()
+
+
+# Forked children
+
+
+@contextlib.contextmanager
+def held(*locks: Any) -> Iterator[None]:
+    """The locks are held by another thread."""
+    taken, enough = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            taken.set()
+            enough.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # Python 3.12 and later
+def test_a_forked_child_does_not_wait_for_a_lock_of_its_parent(captured: Capture, call: cxotel.Call) -> None:
+    """A thread that was feeding is not there in the child, and its lock would never open."""
+    leg, media = call.start_leg("carrier"), call.start_media("softphone")
+    with held(leg._lock, media._lock, media.network._lock, media.device._lock):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)  # ends the child if it waits
+            good = False
+            try:
+                leg.add_window(0, to_agent=Figures(1.0))
+                leg.feed({}, 1.0)
+                leg.set_codec("opus")
+                media.feed({}, 1.0)
+                leg.stop()
+                call.stop()
+                good = {"forked": 6} == cxotel.counters()
+                media.add(Window(0, 0, 5))
+                media.set_codec("opus")
+                media.stop()
+            finally:
+                os._exit(0 if good else 1)
+        _, status = os.waitpid(child, 0)
+
+    assert status == 0

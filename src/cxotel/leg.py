@@ -9,18 +9,20 @@ from opentelemetry import trace
 
 from cxotel import _guard, _runtime, _values
 from cxotel import _semconv as names
+from cxotel._feed import Feed
 from cxotel._figures import BAD_R, LONGEST, TO_AGENT, TO_CUSTOMER, Columns, ie_attribute
 from cxotel._handle import Handle
 from cxotel._semconv import CxLayer
+from cxotel.media.windows import NO_HINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
 
-    from cxotel.media.windows import Figures
+    from cxotel.media.windows import Figures, Hints, Window
 
 NAMES: dict[str, str] = {
     CxLayer.CARRIER: "carrier leg",
@@ -30,6 +32,7 @@ NAMES: dict[str, str] = {
     CxLayer.VOICE_AI: "voice ai session",
 }
 """Span name of a leg by its layer."""
+_DEVICES = (CxLayer.ENDPOINT, CxLayer.VOICE_AI)  # layers charged with what came and was not played
 EPISODE = "media episode"
 _REPEAT = 10.0  # seconds of one episode span while bad windows last (design of the call trace)
 _FARTHEST = 24 * LONGEST  # windows that may be left out at once: a day of 5 s windows
@@ -64,6 +67,8 @@ class Leg(Handle):
         self._attributes = attributes
         self._parent = parent
         self._columns = Columns()
+        self._feed = Feed(window, started)
+        self._receives = TO_AGENT
         self._base = 0  # number of the first window of the current span
         self._ie: dict[str, float] = {}
         self._bad: list[int] = []  # windows of an episode that were not sent yet
@@ -84,22 +89,56 @@ class Leg(Handle):
         None where not measured. A window given twice keeps the later figures. Windows that are out of
         range, or of a part of the leg that was sent before, are counted and left out.
         """
-        with _guard.swallow("leg window"), self._lock:
-            if not self._usable() or not self._in_range(index):
+        with _guard.swallow("leg window"):
+            if self._copied():
                 return
-            while index - self._base >= LONGEST:
-                self._go_on(LONGEST)
-            place = index - self._base
-            for direction, figures in ((TO_AGENT, to_agent), (TO_CUSTOMER, to_customer)):
-                if figures is not None:
-                    self._columns.put(place, direction, figures)
-            self._watch(index, self._columns.rating(place, self._ie))
+            with self._lock:
+                if self._usable():
+                    self._put(index, {TO_AGENT: to_agent, TO_CUSTOMER: to_customer})
+
+    def feed(self, stats: Any, at: float, hints: Hints = NO_HINTS, *, receives: str = TO_AGENT) -> None:
+        """Give one answer of W3C `getStats()`, by id or as a sequence of dictionaries, read at second `at`.
+
+        `at` may be of any clock that only goes forward; feed every second or two. `receives` is the
+        direction of the audio that the measuring party receives: `to_agent`, what the agent or voice AI
+        hears, or `to_customer`. Carrier, ccaas and agent_network legs get what was lost on the way, and in
+        the other direction what the far side reports; endpoint and voice_ai legs get what came and was not
+        played. To have both from one series, use `start_media(role).feed`, which owns a leg for each; this
+        is for a party whose other leg is measured elsewhere or by nobody.
+        """
+        with _guard.swallow("leg feed"):
+            if self._copied():
+                return
+            with self._lock:
+                if not self._usable():
+                    return
+                self._receives = _values.member(receives, (TO_AGENT, TO_CUSTOMER), "receives") or TO_AGENT
+                for window in self._feed.take(stats, at, hints):
+                    self._put_window(window)
+
+    def _put_window(self, window: Window) -> None:
+        """Take of a window what this leg's layer is charged with."""
+        sends = TO_CUSTOMER if self._receives == TO_AGENT else TO_AGENT
+        if self._attributes.get(names.CX_LAYER) in _DEVICES:
+            self._put(window.index, {self._receives: window.device})
+        else:
+            self._put(window.index, {self._receives: window.network, sends: window.remote})
+
+    def _put(self, index: int, figures: Mapping[str, Figures | None]) -> None:
+        if not self._in_range(index):
+            return
+        while index - self._base >= LONGEST:
+            self._go_on(LONGEST)
+        place = index - self._base
+        for direction, measured in figures.items():
+            if measured is not None:
+                self._columns.put(place, direction, measured)
+        self._watch(index, self._columns.rating(place, self._ie))
 
     def _in_range(self, index: Any) -> bool:
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= self._last + _FARTHEST:
-            _guard.count(
-                _guard.BAD_VALUE, hint=f"window index {index!r:.40}: give the window's number from 0"
-            )
+            hint = f"window index {_guard.shown(index)}: give the window's number from 0"
+            _guard.count(_guard.BAD_VALUE, hint=hint)
             return False
         if index < self._base:
             _guard.count(_guard.LATE_WINDOW)
@@ -110,16 +149,21 @@ class Leg(Handle):
         self, codec: str, *, ie_to_agent: float | None = None, ie_to_customer: float | None = None
     ) -> None:
         """Name the codec, and its equipment impairment (ITU-T G.113, 0 to 95) where this leg decodes it."""
-        with _guard.swallow("leg codec"), self._lock:
-            if not self._usable():
+        with _guard.swallow("leg codec"):
+            if self._copied():
                 return
-            attributes: dict[str, Any] = {names.CX_MEDIA_CODEC: codec}
-            for direction, ie in ((TO_AGENT, ie_to_agent), (TO_CUSTOMER, ie_to_customer)):
-                good = _values.number(ie, 0, 95)
-                if good is not None:
-                    self._ie[direction] = float(good)
-                    attributes[ie_attribute(direction)] = float(good)
-            self._set(_values.attributes(attributes))
+            with self._lock:
+                if self._usable():
+                    self._set_codec(codec, {TO_AGENT: ie_to_agent, TO_CUSTOMER: ie_to_customer})
+
+    def _set_codec(self, codec: str, impairments: Mapping[str, float | None]) -> None:
+        attributes: dict[str, Any] = {names.CX_MEDIA_CODEC: codec}
+        for direction, ie in impairments.items():
+            good = _values.number(ie, 0, 95)
+            if good is not None:
+                self._ie[direction] = float(good)
+                attributes[ie_attribute(direction)] = float(good)
+        self._set(_values.attributes(attributes))
 
     def _set(self, attributes: dict[str, AttributeValue]) -> None:
         self._attributes.update(attributes)
@@ -162,6 +206,8 @@ class Leg(Handle):
     def _before_end(self, error: BaseException | str | None, at: int) -> None:
         super()._before_end(error, at)
         with self._lock:
+            for window in self._feed.rest():
+                self._put_window(window)
             if self._bad:
                 self._send_episode()
             while (kept := self._write_series(self._columns.length)) < self._columns.length:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from cxotel import _clock, _guard
-from cxotel.media import codecs, w3c
+from cxotel import _guard
+from cxotel._feed import Feed
+from cxotel.media import codecs
 from cxotel.media.roles import ROLES
 from cxotel.media.windows import NO_HINTS, Figures
 
@@ -39,8 +40,7 @@ class MediaSession:
         self.network = network
         self.device = device
         self.remaining: Callable[[], Iterable[Window]] = tuple
-        self._reader: w3c.W3CReader | None = None
-        self._fed_at = 0.0
+        self._feed = Feed(network.window, network.started_at)
         self._lock = threading.RLock()
 
     @property
@@ -54,19 +54,15 @@ class MediaSession:
         `at` may be of any clock that only goes forward; feed every second or two. Complete windows go to
         the legs.
         """
-        with _guard.swallow("media feed"), self._lock:
-            if self.ended:
-                _guard.count(_guard.AFTER_END)
+        with _guard.swallow("media feed"):
+            if self.network._copied():  # noqa: SLF001 (a handle's part)
                 return
-            if not isinstance(at, int | float) or isinstance(at, bool):
-                _guard.count(_guard.BAD_VALUE, hint=f"feed: `at` is seconds on a clock, not {at!r:.40}")
-                return
-            if self._reader is None:
-                elapsed = max(0, _clock.now() - self.started_at) / 1e9
-                self._reader = w3c.W3CReader(self.network.window, start=at - elapsed)
-            self._fed_at = at
-            for window in self._reader.feed(stats, at, hints=hints):
-                self.add(window)
+            with self._lock:
+                if self.ended:
+                    _guard.count(_guard.AFTER_END)
+                    return
+                for window in self._feed.take(stats, at, hints):
+                    self.add(window)
 
     def add(self, window: Window) -> None:
         """Give one window of a reader of `cxotel.media`, its index counted from the session's start."""
@@ -113,7 +109,7 @@ class MediaSession:
 
     def _finish(self, error: BaseException | str | None, end_time: int | None, part: str) -> None:
         self.flush()
-        broken = self.device if part == "device" else self.network
+        broken = self.device if isinstance(part, str) and part == "device" else self.network
         for leg in self._legs():
             if leg is broken and error is not None:
                 leg.fail(error, end_time=end_time)
@@ -126,10 +122,8 @@ class MediaSession:
             if self.ended or self.network._generation != _guard.generation:  # noqa: SLF001 (a fork's copy)
                 return
             with self._lock:
-                reader, self._reader = self._reader, None
                 remaining, self.remaining = self.remaining, tuple
-                own = reader.finish(self._fed_at) if reader is not None else ()
-                for window in (*own, *remaining()):
+                for window in (*self._feed.rest(), *remaining()):
                     self.add(window)
 
     def _legs(self) -> tuple[Leg, ...]:
