@@ -7,6 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -141,6 +142,37 @@ def test_the_end_of_the_call_ends_what_is_open(captured: Capture) -> None:
         == captured.tree()
     )
     assert {"left_open": 2, "ended_twice": 1} == cxotel.counters()
+
+
+def test_what_is_started_after_the_end_is_counted(captured: Capture) -> None:
+    """It works all the same, but nothing ends it when the call is over."""
+    call = cxotel.start_call("c-1")
+    call.stop()
+    call.start_leg("carrier").stop()
+    call.start_activity("wrap_up").stop()
+
+    assert ["carrier leg", "wrap up"] == [span.name for span in captured.spans[2:]]
+    assert {"after_end": 2} == cxotel.counters()
+
+
+def test_a_call_does_not_end_before_it_began(captured: Capture) -> None:
+    """A wrong time is counted, and the call and what is open in it have no length."""
+    call = cxotel.start_call("c-1")
+    call.start_activity("queue")
+    call.stop(end_time=testing.START - 1)
+
+    assert [0, 0] == [span.end_time - span.start_time for span in captured.spans[1:]]
+    assert {"bad_value": 1, "left_open": 1} == cxotel.counters()
+
+
+def test_a_participant_may_end_a_call_of_the_past(captured: Capture) -> None:
+    """It has no root of its own whose start the end could lie before."""
+    guest = cxotel.join_call("c-1")
+    guest.start_activity("queue", start_time=testing.START - 20)
+    guest.stop(end_time=testing.START - 10)
+
+    assert 10 == captured.one("queue").end_time - captured.one("queue").start_time
+    assert {"left_open": 1} == cxotel.counters()
 
 
 def test_a_call_that_fails_has_status_error(captured: Capture) -> None:
@@ -316,6 +348,148 @@ def test_a_key_that_cannot_be_used_is_counted(captured: Capture, key: Any) -> No
     assert {"bad_call_key": 2} == cxotel.counters()
 
 
+@pytest.mark.parametrize("aliases", [iter(["b-leg"]), {"b-leg": 1}, "b-leg"])
+def test_aliases_may_be_any_iterable_of_strings(captured: Capture, aliases: Any) -> None:
+    """A generator or a mapping's keys too; a string is one alias."""
+    cxotel.start_call("c-1", aliases=aliases).stop()
+
+    assert ("b-leg",) == captured.one("call inbound").attributes["cx.call.alias"]
+    assert {} == cxotel.counters()
+
+
+class Hostile:
+    """Whatever is asked of it fails."""
+
+    def _fail(self, *_: Any) -> Any:
+        raise RuntimeError("hostile")
+
+    __repr__ = __str__ = __bool__ = __iter__ = __eq__ = _fail
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("value", [10**5000, Hostile(), np.array([1, 2])], ids=["long", "hostile", "array"])
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "key",
+        "direction",
+        "namespace",
+        "medium",
+        "queue",
+        "customer",
+        "aliases",
+        "carrier",
+        "attributes",
+        "start_time",
+    ],
+)
+def test_a_value_that_cannot_even_be_shown_does_not_stop_a_call(
+    captured: Capture, argument: str, value: Any
+) -> None:
+    """The call is recorded without it; a mistake of the host is no error of ours."""
+    cxotel.start_call(**{"key": "c-1", argument: value}).stop()
+
+    assert 1 == len(captured.named("call inbound"))
+    assert "internal_error" not in cxotel.counters()
+
+
+@pytest.mark.parametrize("value", [10**5000, Hostile(), np.array([1, 2])], ids=["long", "hostile", "array"])
+def test_a_value_that_cannot_even_be_shown_does_not_stop_what_is_in_a_call(
+    captured: Capture, value: Any
+) -> None:
+    """Legs, activities, handoffs and lookups are recorded without it."""
+    call: Any = cxotel.start_call("c-1")
+    call.start_leg(value, name=value, activity=value, owner=value, scope=value, parent=value).stop()
+    call.start_leg("carrier", window=value, attributes=value, start_time=value).stop(end_time=value)
+    call.start_media(value, owner=value, device_owner=value, attributes=value).fail(value, part=value)
+    call.start_activity(value, layer=value, name=value, owner=value, attributes=value).stop()
+    call.start_handoff(value, value, expected=value).stop()
+    lookup = call.start_lookup(value, value, waiting=value)
+    lookup.stop()
+    leg = call.start_leg("endpoint")
+    leg.add_window(value)
+    leg.feed(value, value)
+    leg.set_codec(value, ie_to_agent=value)
+    call.inject({}, form=value)
+    call.stop(outcome=value, ended_by=value, end_time=value)
+
+    left = [
+        "media leg",
+        "carrier leg",
+        "webrtc session",
+        "agent network",
+        "activity",
+        "handoff",
+        "crm lookup",
+    ]
+    assert ["call started", *left, "webrtc session", "call inbound"] == [span.name for span in captured.spans]
+    assert "internal_error" not in cxotel.counters()
+
+
+@pytest.mark.usefixtures("in_production")
+def test_a_call_that_an_error_of_ours_stops_goes_on_unmeasured(
+    captured: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host gets a handle that works; what is started in it is a trace of its own, without a root."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(cxotel.call, "join", fail)
+    with cxotel.start_call("c-1", queue="billing") as call:
+        call.set({"cx.site": "porto"})
+        call.start_activity("queue").stop()
+        call.stop(outcome="completed")
+    guest = cxotel.join_call("c-1")
+    guest.stop()
+
+    assert ["queue"] == [span.name for span in captured.spans]
+    assert [] == captured.records.kept
+    assert {"internal_error": 2} == cxotel.counters()
+
+
+@pytest.mark.usefixtures("in_production")
+def test_what_an_error_of_ours_stops_in_a_call_goes_on_unmeasured(
+    captured: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handles of every kind work, and spans of the host below them are not lost."""
+    call = cxotel.start_call("c-1")
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(call, "_attributes", fail)
+    monkeypatch.setattr(cxotel._starting, "MediaSession", Brittle(cxotel.MediaSession))
+    leg = call.start_leg("carrier")
+    leg.add_window(0, to_agent=cxotel.Figures(0.0, 10.0))
+    leg.stop()
+    call.start_media("softphone").stop()
+    with call.start_lookup("billing", "find_customer") as lookup:
+        captured.tracer_provider.get_tracer("httpx").start_span("GET").end()
+        lookup.found(True)
+    call.stop()
+
+    root = captured.one("call inbound")
+    assert ["call started", "GET", "call inbound"] == [span.name for span in captured.spans]
+    assert root.context.span_id == captured.one("GET").parent.span_id
+    assert {"internal_error": 5} == cxotel.counters()
+
+
+class Brittle:
+    """Fails the first time it is called."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._failed = False
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Raise the first time."""
+        if not self._failed:
+            self._failed = True
+            raise RuntimeError("ours")
+        return self._inner(*arguments)
+
+
 # The context
 
 
@@ -379,6 +553,12 @@ def test_personal_data_has_its_own_prefix(captured: Capture) -> None:
     call.stop()
 
     assert captured.one("call inbound").attributes["cx.pii.phone"] == "+15550100"
+
+
+def test_personal_data_without_a_text_is_counted(captured: Capture) -> None:
+    """The rest of it stays."""
+    assert {"cx.pii.phone": "7"} == cxotel.pii(phone=7, account=10**5000, name=Hostile())
+    assert {"bad_value": 2} == cxotel.counters()
 
 
 def test_threads_without_context_find_the_call_by_its_handle(captured: Capture) -> None:

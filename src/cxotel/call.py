@@ -12,7 +12,7 @@ from cxotel._semconv import CxCallDirection, CxCallEndedBy, CxCallMedium, CxCall
 from cxotel._starting import Starter
 from cxotel.customer import customer_ref
 from cxotel.ids import planned
-from cxotel.joining import Joined, join, usable_keys
+from cxotel.joining import Joined, apart, join, usable_keys
 from cxotel.stamping import Stamp, with_stamp
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class Call(Starter):
         parent = trace.NonRecordingSpan(joined.parent)
         self._trace = joined.root.trace_id
         base = with_stamp(self._stamp)
-        super().__init__(parent, trace.set_span_in_context(parent, base), _clock.now())
+        # A participant has no span here, and so no start that an end could lie before.
+        super().__init__(parent, trace.set_span_in_context(parent, base), 0)
 
     def inject(self, carrier: MutableMapping[str, str], *, form: str = "mapping") -> None:
         """Write the call's context into a str -> str mapping for the next one; see `propagation.inject`.
@@ -211,7 +212,8 @@ def start_call(
 ) -> Call:
     """Start a call as its owner (IVR, CCaaS adapter, softphone of a two-party call), who exports the root.
 
-    Never raises. A key that cannot be used is counted, and the call gets a trace of its own.
+    Never raises. A key that cannot be used is counted, and the call gets a trace of its own. So does a call
+    that an error of ours keeps from starting; its root is not sent.
 
     Args:
         key: the id that survives transfers, verbatim: Amazon Connect InitialContactId, Genesys
@@ -229,16 +231,18 @@ def start_call(
         attributes: more attributes of the root, by their full names.
         start_time: when it began, integer nanoseconds since the epoch; by default now.
     """
-    tenant = _namespace(namespace)
-    joined = join(key, tenant, carrier, aliases, owner=True)
-    stamp = _stamp(joined, tenant, queue, site, partner, customer)
-    call = Call(joined, tenant, owner=True, stamp=stamp)
-    way = _values.member(direction, CxCallDirection.VALUES, "direction") or CxCallDirection.INBOUND
-    facts: dict[str, AttributeValue] = {}
-    if good := _values.member(medium, CxCallMedium.VALUES, "medium"):
-        facts[names.CX_CALL_MEDIUM] = good
-    call._open_root(joined, way, facts, attributes, start_time)  # noqa: SLF001 (the other half of it)
-    return call
+    with _guard.swallow("start call"):
+        tenant = _namespace(namespace)
+        joined = join(key, tenant, carrier, aliases, owner=True)
+        stamp = _stamp(joined, tenant, queue, site, partner, customer)
+        call = Call(joined, tenant, owner=True, stamp=stamp)
+        way = _values.member(direction, CxCallDirection.VALUES, "direction") or CxCallDirection.INBOUND
+        facts: dict[str, AttributeValue] = {}
+        if good := _values.member(medium, CxCallMedium.VALUES, "medium"):
+            facts[names.CX_CALL_MEDIUM] = good
+        call._open_root(joined, way, facts, attributes, start_time)  # noqa: SLF001 (the other half of it)
+        return call
+    return _apart()
 
 
 def join_call(
@@ -253,9 +257,16 @@ def join_call(
     Never raises. Arguments are those of `start_call`; without key and carrier the current context is joined.
     Ending it ends what this participant left open, not the call.
     """
-    tenant = _namespace(namespace)
-    joined = join(key, tenant, carrier, aliases, owner=False)
-    return Call(joined, tenant, owner=False, stamp=_stamp(joined, tenant, None, None, None, None))
+    with _guard.swallow("join call"):
+        tenant = _namespace(namespace)
+        joined = join(key, tenant, carrier, aliases, owner=False)
+        return Call(joined, tenant, owner=False, stamp=_stamp(joined, tenant, None, None, None, None))
+    return _apart()
+
+
+def _apart() -> Call:
+    """What the host goes on with where an error of ours kept its call from starting: no root is sent."""
+    return Call(apart(), _runtime.state.namespace, owner=False, stamp={})
 
 
 def _namespace(given: Any) -> str:
@@ -263,7 +274,9 @@ def _namespace(given: Any) -> str:
         return _runtime.state.namespace
     good = _values.text(given)
     if not good:
-        _guard.count(_guard.BAD_VALUE, hint=f"namespace {given!r:.40}: give a string that is not empty")
+        _guard.count(
+            _guard.BAD_VALUE, hint=f"namespace {_guard.shown(given)}: give a string that is not empty"
+        )
     return good or _runtime.state.namespace
 
 

@@ -34,4 +34,12 @@ def customer_ref(customer: str) -> str | None:
 
 def pii(**values: Any) -> dict[str, AttributeValue]:
     """Attributes for personal data: `call.set(pii(phone="+15550100"))` sets `cx.pii.phone`."""
-    return _values.attributes({f"{names.CX_PII}.{name}": str(value) for name, value in values.items()})
+    return _values.attributes({f"{names.CX_PII}.{name}": _as_text(value) for name, value in values.items()})
+
+
+def _as_text(value: Any) -> str | None:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 (the host's class may raise anything; so do ints of over 4,300 digits)
+        _guard.count(_guard.BAD_VALUE, hint=f"pii: a {type(value).__name__} that has no text")
+        return None

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.trace import Link, SpanContext
 
-from cxotel import _guard, _runtime, propagation
+from cxotel import _guard, _runtime, _values, propagation
 from cxotel._semconv import CxJoinMethod
-from cxotel.ids import CallIds, call_ids
+from cxotel.ids import DEFAULT_NAMESPACE, CallIds, call_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -55,14 +55,12 @@ def usable_keys(keys: Any) -> tuple[str, ...]:
     """Those keys that ids can be computed from, each once; the others are counted."""
     if keys is None:
         return ()
-    if isinstance(keys, str):
-        keys = (keys,)
-    if not isinstance(keys, list | tuple | set | frozenset):
-        _guard.count(
-            _guard.BAD_CALL_KEY, hint=f"aliases: give a sequence of strings, not {type(keys).__name__}"
-        )
+    given = _values.listed(keys)
+    if given is None:
+        hint = f"aliases: give strings that can be iterated, not {type(keys).__name__}"
+        _guard.count(_guard.BAD_CALL_KEY, hint=hint)
         return ()
-    return tuple(dict.fromkeys(key for key in keys if ids_or_none(key, "default") is not None))
+    return tuple(dict.fromkeys(key for key in given if ids_or_none(key, DEFAULT_NAMESPACE) is not None))
 
 
 def ids_or_none(key: Any, namespace: str) -> CallIds | None:
@@ -70,7 +68,7 @@ def ids_or_none(key: Any, namespace: str) -> CallIds | None:
     try:
         return call_ids(key, namespace)
     except (TypeError, ValueError) as error:
-        _guard.count(_guard.BAD_CALL_KEY, hint=f"call key {key!r:.80} cannot be used: {error}")
+        _guard.count(_guard.BAD_CALL_KEY, hint=f"call key {_guard.shown(key)} cannot be used: {error}")
         return None
 
 
@@ -105,6 +103,14 @@ def join(
     if others:
         return Joined(CxJoinMethod.ALIAS, None, call_ids(others[0], namespace), None, (), others)
     return Joined(CxJoinMethod.NONE, None, _fresh(namespace), None, (), ())
+
+
+def apart() -> Joined:
+    """A trace of its own, for a participant that nothing could be found out for; no code of the host runs."""
+    root = _fresh(DEFAULT_NAMESPACE)
+    # Sampled: what the host records below the call is not lost by an error of ours.
+    incoming = _runtime.span_context(root.trace_id, root.span_id, sampled=True)
+    return Joined(CxJoinMethod.NONE, None, root, incoming, (), ())
 
 
 def _ambient() -> SpanContext | None:
