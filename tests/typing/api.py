@@ -59,6 +59,7 @@ async def guest(context: Context) -> str:
         media.set_codec("opus", ie=None)
         leg: cxotel.Leg = media.network
         leg.add_window(1, to_agent=cxotel.Figures(0.0), to_customer=None)
+        leg.feed({"id": {"type": "inbound-rtp"}}, 3.0, cxotel.Hints(), receives="to_customer")
         media.fail(ConnectionError("lost"), part="device")
     call.stop()
     return call.trace_id + leg.span_id
