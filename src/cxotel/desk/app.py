@@ -244,7 +244,7 @@ def _listen(host: str, port: int) -> socket.socket:
         # A name that does not resolve has a number of its own kind.
         advice = NO_ADDRESS if isinstance(error, socket.gaierror) else ADVICE.get(error.errno or 0, "")
         raise OSError(f"cannot listen on {host}:{port} ({error.strerror}){advice}") from error
-    except UnicodeError as error:
+    except TypeError as error:  # CPython's, for a name that no name server could be asked for
         listening.close()
         raise OSError(f"cannot listen on {host}:{port} (no host name){NO_ADDRESS}") from error
     return listening
