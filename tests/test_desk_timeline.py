@@ -151,9 +151,23 @@ def test_charts_say_worst_and_mean_and_where_nothing_was_measured() -> None:
 def test_a_chart_is_shaded_only_where_its_direction_had_the_fault() -> None:
     """Loss to the agent says nothing of what the customer heard."""
     call = whole_call("shades", start=0, carrier="0*30 12*30")
-    hop = charts_of(call, [stretch(152, 300, 60)])["carrier leg"]
+    proof = next(span.span_id for span in call.spans if span.name == "carrier leg")
+    hop = charts_of(call, [stretch(152, 300, 60, span_id=proof)])["carrier leg"]
     assert [len(chart.shades) for chart in hop.charts["to_agent"]] == [1, 0]
     assert [len(chart.shades) for chart in hop.charts["to_customer"]] == [0, 0]
+
+
+def test_a_charge_is_shaded_on_the_leg_that_proves_it() -> None:
+    """Another leg of the same layer is not blamed for it, though it lost a little itself."""
+    call = CallMaker("two legs", 0)
+    series = {"cx_media_window": 5, "cx_media_to__agent_loss__pct": "0.5*12"}
+    for name in ("carrier leg", "carrier leg out"):
+        call.add(name, "sbc", 1, 61, cx_layer="carrier", cx_activity="converse", **series)
+    found = charts_of(call, [stretch(1, 61, 20, span_id=call.spans[1].span_id)])
+    assert {name: len(hop.charts["to_agent"][0].shades) for name, hop in found.items()} == {
+        "carrier leg": 0,
+        "carrier leg out": 1,
+    }
 
 
 def test_a_line_of_equal_windows_is_one_stroke() -> None:

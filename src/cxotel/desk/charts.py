@@ -105,6 +105,8 @@ def hops(spans: list[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> list
     found: list[Hop] = []
     for key in keys:
         legs_at = [(span.start, span.end) for span, _ in legs[key]]
+        own = {span.span_id for span, _ in legs[key]}
+        charged = [stretch for stretch in stretches if stretch["span_id"] in own]
         hop = Hop(
             key[0],
             key[1],
@@ -116,7 +118,7 @@ def hops(spans: list[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> list
         for column, (direction, figure) in enumerate(COLUMNS):
             windows = pieces[key, column]
             chart = _chart(figure, windows, tops[figure], axis, legs_at)
-            chart.shades = _shades(figure, windows, stretches, key[0], axis)
+            chart.shades = _shades(figure, windows, charged, key[0], axis)
             hop.charts[direction].append(chart)
         found.append(hop)
     return found
@@ -180,7 +182,7 @@ def _chart(figure: str, pieces: list[Piece], top: float, axis: Axis, legs: list[
 def _shades(
     figure: str, pieces: list[Piece], stretches: list[dict[str, Any]], layer: str, axis: Axis
 ) -> list[timeline.Bar]:
-    """Stretches charged to this layer for this figure, where this direction had any of it."""
+    """Those of the stretches charged to this layer for this figure, where this direction had any of it."""
     what = ("delay",) if figure == "delay_ms" else ("loss", "ie")
     return [
         timeline.lost_bar(stretch, axis)
