@@ -12,6 +12,7 @@ from cxotel._semconv import CxActivity, CxCallOutcome
 from cxotel.impact.effects import Effect, Resolver, effect_of
 from cxotel.impact.intervals import Instants, clip
 from cxotel.impact.quality import Judge, Quality
+from cxotel.impact.worst import Worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cxotel.impact.facts import Facts, Figures
 
 Key = tuple[Effect, ...]
-"""What the legs with figures do; equal windows of a leg have one effect, so that equal cells are found."""
+"""What the legs that count do; equal windows of a leg have one effect, so that equal cells are found."""
 
 
 @dataclass(slots=True, eq=False)
@@ -174,8 +175,8 @@ def segments(call: Call, rework: Rework | None) -> list[Segment]:
     return found
 
 
-def cells(call: Call, legs: list[Facts]) -> Iterator[tuple[int, int, Key]]:
-    """The call cut at the edges of all windows, equal windows joined."""
+def cells(call: Call, legs: list[Facts], worst: Worst | None) -> Iterator[tuple[int, int, Key]]:
+    """The call cut at the edges of all windows, equal ones joined; `worst` picks the legs, None takes all."""
     changes: list[tuple[int, int, Effect | None]] = []
     for index, span in enumerate(legs):
         leg = span.leg
@@ -201,14 +202,16 @@ def cells(call: Call, legs: list[Facts]) -> Iterator[tuple[int, int, Key]]:
     at = call.start
     for time, index, change in changes:
         if time > at:
-            yield at, time, tuple(active.values())
+            yield at, time, worst.effects() if worst else tuple(active.values())
             at = time
-        if change is None:
+        if worst:
+            worst.change(index, change)
+        elif change is None:
             active.pop(index, None)
         else:
             active[index] = change
     if at < call.end:
-        yield at, call.end, tuple(active.values())
+        yield at, call.end, worst.effects() if worst else tuple(active.values())
 
 
 def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> Iterator[Piece]:
@@ -226,9 +229,9 @@ def pieces(call: Call, rework: Rework | None, *, everywhere: bool = False) -> It
         dead=call.parameters["quality.dead"],
     )
     # Without path legs, and never two legs of a layer at one instant, legs are layers.
-    resolver = None if _is_plain(legs) else Resolver(call.gone_through)
+    resolver, worst = (None, None) if _is_plain(legs) else (Resolver(call.gone_through), Worst())
     known: dict[tuple[Key, bool], Quality] = {}
-    waiting_cells = cells(call, legs)
+    waiting_cells = cells(call, legs, worst)
     start, end, key = next(waiting_cells, (call.start, call.end, ()))
     for segment in segments(call, rework):
         if not legs or not (everywhere or (segment.talking and not segment.waits)):
