@@ -116,6 +116,21 @@ def load(store: Store, trace_id: bytes) -> OneCall | None:
     )
 
 
+def unjudged(store: Store, row: CallRow) -> dict[str, Any]:
+    """What the page of a call shows that was too much to judge."""
+    trace_id = bytes.fromhex(row.trace_id)
+    verdicts = report.verdicts_of(store, trace_id)
+    axis = Axis(row.summary["start"], row.summary["end"])
+    return {
+        "row": row,
+        "summary": row.summary,
+        "axis": axis,
+        "judged": verdicts,
+        "nodes": tree.nodes(report.stamped(traces.spans_of(store, trace_id), verdicts), axis),
+        "logs": _logs(traces.logs_of(store, trace_id)),
+    }
+
+
 def owners(verdict: Judged, spans: dict[str, Kept]) -> dict[str, str]:
     """Who can fix a layer: `cx.owner` of the span of its first evidence item."""
     found: dict[str, str] = {}

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from cxotel._version import __version__
 from cxotel.desk import onecall, report, traces, wire, words
 from cxotel.desk.guard import LoopbackGuard
+from cxotel.desk.judging import UNJUDGED
 from cxotel.otlp.stamping import ERROR_FROM
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class Pages:
     def call(self, request: Request) -> Response:
         """GET /call/{trace_id}: one call."""
         trace_id = _trace_id(request)
+        row = report.call_row(self._store, trace_id)
+        if row is not None and row.state == UNJUDGED:
+            return self._page(
+                "unjudged.html", counts=self._odd_counts(), **onecall.unjudged(self._store, row)
+            )
         call = onecall.load(self._store, trace_id)
         if call is None:
             raise HTTPException(404, "No call with this trace id was received here.")

@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from cxotel._semconv import CX_IMPACT_SEVERITY, CX_IMPACT_SUMMARY
 from cxotel.desk import traces
 from cxotel.desk.facts import root_of
+from cxotel.desk.judging import UNJUDGED
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.span import Span
 from cxotel.otlp.proto import to_pairs, to_request
@@ -93,8 +94,13 @@ def summary_report(row: CallRow) -> dict[str, Any]:
 
 
 def verdict_report(store: Store, trace_id: bytes) -> dict[str, Any] | None:
-    """A call as `/call/<trace_id>.json` has it: the verdict that holds now, and those it replaced."""
+    """A call as `/call/<trace_id>.json` has it: the verdict that holds now, and those it replaced.
+
+    A call that was not judged, since its work is too much, has no attributes, and replaced all it had.
+    """
     row, verdicts = call_row(store, trace_id), verdicts_of(store, trace_id)
+    if row is not None and row.state == UNJUDGED:
+        verdicts.append(Judged(len(verdicts), row.last_received, UNJUDGED, {}, [], [], b""))
     if row is None or not verdicts:
         return None
     last = verdicts[-1]
