@@ -97,6 +97,7 @@ COUNTERS = {
     "odd.future": "Spans kept that start over an hour from now",
     "odd.time": "Spans kept with a time after the year 2262",
     "odd.cut": "Values or attribute lists cut for their size",
+    "odd.unjudged": "Calls not judged: too many media figures at one time",
     "odd.log_trace_id": "Log records kept without their unusable trace id",
 }
 
