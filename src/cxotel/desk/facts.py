@@ -69,6 +69,36 @@ def _before(span: Any, best: Any) -> bool:
 
 def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
     """The list's row for a call: facts ("" where unknown), times in ns, and the verdict's figures."""
+    attributes = verdict.attributes
+    prefix = CX_IMPACT_CHARGE + "."
+    return call_facts(spans) | {
+        "start": verdict.start,
+        "end": max(verdict.start, verdict.end),
+        "charges": {k.removeprefix(prefix): v for k, v in attributes.items() if k.startswith(prefix)},
+        **{name: attributes.get(f"cx.impact.{name}", "") for name in VERDICT_FACTS},
+    }
+
+
+def unjudged_summary(spans: list[Kept], text: str) -> dict[str, Any]:
+    """The row for a call without a verdict: its root's time, else that of all its spans; `text` says why."""
+    root = root_of(spans)
+    own = [root] if root is not None else [kept.item for kept in spans]
+    times = [
+        (span.start_time_unix_nano, span.end_time_unix_nano)
+        for span in own
+        if 0 < span.start_time_unix_nano <= span.end_time_unix_nano
+    ]
+    return call_facts(spans) | {
+        "start": min((start for start, _ in times), default=0),
+        "end": max((end for _, end in times), default=0),
+        "charges": {},
+        **dict.fromkeys(VERDICT_FACTS, ""),
+        "summary": text,
+    }
+
+
+def call_facts(spans: list[Kept]) -> dict[str, Any]:
+    """Who called whom and through what, "" where unknown: what the root says, else what any span does."""
     root = root_of(spans)
     facts: dict[str, Any] = {}
     for kept in spans:
@@ -82,16 +112,4 @@ def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
         facts |= {
             name: own[key] for name, key in CALL_FACTS.items() if isinstance(own.get(key), str) and own[key]
         }
-    attributes = verdict.attributes
-    prefix = CX_IMPACT_CHARGE + "."
-    return (
-        dict.fromkeys(CALL_FACTS, "")
-        | facts
-        | {
-            "name": root.name if root is not None else "call",
-            "start": verdict.start,
-            "end": max(verdict.start, verdict.end),
-            "charges": {k.removeprefix(prefix): v for k, v in attributes.items() if k.startswith(prefix)},
-            **{name: attributes.get(f"cx.impact.{name}", "") for name in VERDICT_FACTS},
-        }
-    )
+    return dict.fromkeys(CALL_FACTS, "") | facts | {"name": root.name if root is not None else "call"}

@@ -2,6 +2,7 @@
 
     running ──root──► provisional ──grace──► final ──late span──► final, corrected if the verdict changed
        └──idle──► partial ──span──► running, ──root──► provisional
+    any ──more than one call may take of the judge's time──► unjudged
 
 Every judgement reads the trace from the file and feeds the model anew, so that a restart in between changes
 nothing. Its result is written only if no span came meanwhile.
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from cxotel.desk import traces
 from cxotel.desk._sql import sql
-from cxotel.desk.facts import summary_of
+from cxotel.desk.facts import summary_of, unjudged_summary
 from cxotel.desk.settings import LAST_NS
 from cxotel.desk.store import StoreBusyError
+from cxotel.desk.work import work_of
 from cxotel.impact import Engine
 from cxotel.otlp.proto import from_request, to_request
 
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     from cxotel.impact import Verdict
 
 RUNNING, PROVISIONAL, FINAL, PARTIAL = "running", "provisional", "final", "partial"
+UNJUDGED = "unjudged"
 SECOND = 1_000_000_000
 # Asked again at least this often, should the clock have been set.
 LONGEST_SLEEP = 5.0
+# What is under way when asked to stop: a judgement rarely takes longer (work.MOST_WORK has the worst). The
+# thread is a daemon, and what it did not write is judged after the next start.
+STOP_SECONDS = 3.0
 
 log = logging.getLogger("cxotel.desk")
 
@@ -81,10 +87,10 @@ class Judge:
         self._woken.set()
 
     def close(self) -> None:
-        """Finish the judgement under way and stop."""
+        """Finish the judgement under way, if that takes no longer than STOP_SECONDS, and stop."""
         self._stopping = True
         self._woken.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -127,15 +133,21 @@ class Judge:
     def _reckon(self, row: _Due, now: int) -> _Judgement:
         state, due = self._next(row, now)
         kept = traces.spans_of(self._store, row.trace_id)
+        work = work_of(kept)
+        if work.too_much:
+            text = (
+                f"Not judged: {work.figures:,} media figures, of up to {work.legs:,} legs at the same time, "
+                "are more than the desk compares."
+            )
+            summary = unjudged_summary(kept, text)
+            return _Judgement(now, UNJUDGED, None, None, b"", summary, _started(row, summary))
         engine = Engine()
         for span in from_request(traces.to_request(kept)):
             engine.add(span)
         verdict = engine.verdict(partial=state != FINAL)
         summary = summary_of(kept, verdict)
-        # The list is in order of time: a call whose clock runs ahead, or that has no time, is as old as here.
-        started = min(summary["start"] or row.first_received, row.first_received)
         spans = to_request(verdict.evidence_spans()).SerializeToString()
-        return _Judgement(now, state, due, verdict_json(verdict), spans, summary, started)
+        return _Judgement(now, state, due, verdict_json(verdict), spans, summary, _started(row, summary))
 
     def _next(self, row: _Due, now: int) -> tuple[str, int | None]:
         """The state this judgement is for, and when the next one is due."""
@@ -151,10 +163,15 @@ class _Judgement:
     at: int
     state: str
     due: int | None
-    verdict: dict[str, Any]
+    verdict: dict[str, Any] | None
     spans: bytes
     summary: dict[str, Any]
     started: int
+
+
+def _started(row: _Due, summary: dict[str, Any]) -> int:
+    """The list is in order of time: a call whose clock runs ahead, or that has no time, is as old as here."""
+    return min(summary["start"] or row.first_received, row.first_received)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -173,8 +190,8 @@ def _give_up(connection: sqlite3.Connection, row: _Due) -> None:
 
 def _save(connection: sqlite3.Connection, row: _Due, judgement: _Judgement) -> bool:
     """Write a judgement unless something came since; True if it was written."""
-    corrections, changed = row.corrections, True
-    if row.state == FINAL:
+    corrections, changed = row.corrections, judgement.verdict is not None
+    if row.state == FINAL and judgement.verdict is not None:
         last = connection.execute(sql("last_verdict"), (row.trace_id,)).fetchone()
         changed = last is None or json.loads(last[0])["attributes"] != judgement.verdict["attributes"]
         corrections += changed
@@ -191,6 +208,9 @@ def _save(connection: sqlite3.Connection, row: _Due, judgement: _Judgement) -> b
     }
     if not connection.execute(sql("update_call"), parameters).rowcount:
         return False
+    if judgement.state == UNJUDGED != row.state:
+        note = f"trace {row.trace_id.hex()}: {judgement.summary['summary']}"
+        connection.execute(sql("count"), ("odd.unjudged", 1, judgement.at, note))
     if changed:
         text = json.dumps(judgement.verdict)
         connection.execute(
