@@ -70,8 +70,8 @@ def test_an_empty_desk_says_where_to_send() -> None:
     with Desk() as desk:
         shown = text_of(page(desk, "/"))
         assert "No call has come in yet" in shown
-        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={desk.grpc_endpoint}" in shown
-        assert f"OTEL_EXPORTER_OTLP_ENDPOINT={desk.http_endpoint}" in shown
+        for protocol, endpoint in (("grpc", desk.grpc_endpoint), ("http/protobuf", desk.http_endpoint)):
+            assert f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}" in shown
 
 
 def test_the_list_says_of_a_call_what_matters(desk: Desk) -> None:
@@ -101,7 +101,7 @@ def test_one_call_leads_with_the_sentence_and_shows_every_part(desk: Desk) -> No
         f"{found['lost_seconds']:,.1f} s of 5:00",
         "Carrier Acme Telecom",
         "Choppy audio",
-        "Every layer the call went through was measured.",
+        "Every layer the call went through was measured, in at least one direction.",
         "What the agent hears",
         "worst 12.0 %",
         "Waiting in queue",
