@@ -85,7 +85,7 @@ def test_the_list_says_of_a_call_what_matters(desk: Desk) -> None:
     desk.wait_for_verdict(older.trace_id)
     markup = page(desk, "/")
     shown = text_of(markup)
-    for part in (sentence, "54.0 s of 5:00", "Moderate", "WFM team", "queue billing", "list-newer"):
+    for part in (sentence, "54.0 s of 5 min", "Moderate", "WFM team", "queue billing", "list-newer"):
         assert part in shown
     assert markup.index(call.trace_id) < markup.index(older.trace_id)
 
@@ -98,7 +98,7 @@ def test_one_call_leads_with_the_sentence_and_shows_every_part(desk: Desk) -> No
     assert text_of(markup[markup.index("<h1>") : markup.index("</h1>")]) == found["summary"]
     shown = text_of(markup)
     for part in (
-        f"{found['lost_seconds']:,.1f} s of 5:00",
+        f"{found['lost_seconds']:,.1f} s of 5 min",
         "Carrier Acme Telecom",
         "Choppy audio",
         "Every layer the call went through was measured, in at least one direction.",
@@ -273,6 +273,31 @@ def test_logs_of_the_call_are_on_its_page(desk: Desk) -> None:
     named = "cx.call.started " if hasattr(record, "event_name") else ""
     assert f"INFO {named}the call began" in text_of(markup)
     assert f'<a href="#s-{call.root_id}" class="mono">' in markup
+
+
+def test_a_log_record_without_a_body_or_a_severity_shows_none(desk: Desk) -> None:
+    """An event is its name; nothing stands for what the sender left out."""
+    call = whole_call("event alone")
+    logs = ExportLogsServiceRequest()
+    record = logs.resource_logs.add().scope_logs.add().log_records.add(trace_id=bytes.fromhex(call.trace_id))
+    record.body.SetInParent()
+    record.time_unix_nano = call.start
+    httpx.post(
+        desk.http_endpoint + "/v1/logs",
+        content=logs.SerializeToString(),
+        headers={"content-type": "application/x-protobuf"},
+    )
+    markup = judged(desk, call)
+    shown = markup[markup.index('class="logs"') :]
+    assert "(empty)" not in shown
+    assert '<span class="note">' not in shown
+
+
+def test_a_call_without_spans_to_draw_has_no_timeline(desk: Desk) -> None:
+    """A root alone gives no empty card."""
+    call = CallMaker("root alone", whole_call().start)
+    call.root(10)
+    assert 'id="h-time"' not in judged(desk, call)
 
 
 def test_times_are_utc_without_a_script_and_machine_readable(desk: Desk) -> None:

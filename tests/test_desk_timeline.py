@@ -271,15 +271,33 @@ def test_every_field_of_a_span_is_listed() -> None:
         (0, "0 s"),
         (0.85, "850 ms"),
         (12.44, "12.4 s"),
-        (59.99, "1:00"),
-        (272, "4:32"),
-        (3723, "1:02:03"),
+        (59.99, "1 min"),
+        (272, "4 min 32 s"),
+        (3723, "1 h 2 min 3 s"),
+        (3600, "1 h"),
         (float("nan"), "-"),
     ],
 )
 def test_lengths_are_short_to_read(value: float, expected: str) -> None:
     """From milliseconds to hours."""
     assert words.seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1, 1, 1], [34, 33, 33]), ([43.5, 30.7, 25.8], [43, 31, 26]), ([], []), ([0, 0], [0, 0]), ([7], [100])],
+)
+def test_shares_add_up_to_a_hundred(values: list[float], expected: list[int]) -> None:
+    """Whole percents go where the remainder is largest, and never make 101."""
+    assert words.whole_percents(values) == expected
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=9))
+def test_shares_of_anything_add_up_to_a_hundred(values: list[float]) -> None:
+    """Whatever was lost."""
+    found = words.whole_percents(values)
+    assert sum(found) == 100
+    assert all(abs(a - 100 * b / sum(values)) < 1 for a, b in zip(found, values, strict=True))
 
 
 def test_every_layer_severity_and_symptom_has_plain_words() -> None:

@@ -30,7 +30,7 @@ class Share:
     layer: str
     label: str
     seconds: float
-    percent: float
+    percent: int
     x: str
     width: str
     owner: str = ""
@@ -154,14 +154,16 @@ def shares(
     whole = max(whole, total)
     found, at = [], 0.0
     order = list(words.LAYERS)
-    for layer, value in sorted(charges.items(), key=lambda item: (-item[1], order.index(item[0]))):
+    ranked = sorted(charges.items(), key=lambda item: (-item[1], order.index(item[0])))
+    percents = words.whole_percents([value for _, value in ranked])
+    for (layer, value), percent in zip(ranked, percents, strict=True):
         width = value / whole if whole else 0.0
         found.append(
             Share(
                 layer,
                 words.layer(layer),
                 value,
-                100 * value / total if total else 0.0,
+                percent,
                 f"{at * 100:.3f}%",
                 f"{width * 100:.3f}%",
                 (owner_of or {}).get(layer, ""),
@@ -234,7 +236,7 @@ def _logs(kept: list[Kept]) -> list[LogLine]:
                 record.time_unix_nano or record.observed_time_unix_nano or one.received,
                 record.severity_text or ("" if not record.severity_number else str(record.severity_number)),
                 getattr(record, "event_name", ""),  # since OTLP 1.5; kept in the bytes all the same
-                words.plain(value_of(record.body)) if record.HasField("body") else "",
+                words.plain(body) if (body := value_of(record.body)) is not None else "",
                 service if isinstance(service, str) else "",
                 record.span_id.hex(),
                 tree.table(attributes_of(record.attributes)),

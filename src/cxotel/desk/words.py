@@ -103,7 +103,7 @@ COUNTERS = {
 
 
 def seconds(value: float) -> str:
-    """A length in seconds, as short as it can be read: 850 ms, 12.4 s, 4:32, 1:02:03."""
+    """A length in seconds, as short as it can be read: 850 ms, 12.4 s, 4 min 32 s, 1 h 2 min 3 s."""
     if not math.isfinite(value):
         return "-"
     if abs(value) < 0.9995:
@@ -112,7 +112,21 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     whole = round(value)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def whole_percents(values: list[float]) -> list[int]:
+    """Shares of the sum in whole percent, together 100 (largest remainders); zeros for no sum."""
+    total = sum(values)
+    if not total:
+        return [0] * len(values)
+    exact = [100 * value / total for value in values]
+    found = [math.floor(share) for share in exact]
+    by_remainder = sorted(range(len(values)), key=lambda i: found[i] - exact[i])
+    for i in by_remainder[: 100 - sum(found)]:
+        found[i] += 1
+    return found
 
 
 def lost(value: float) -> str:
