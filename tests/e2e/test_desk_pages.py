@@ -117,6 +117,30 @@ def test_no_page_is_wider_than_the_window(
         assert page.evaluate("document.documentElement.scrollWidth") <= width, url
 
 
+def test_addresses_stay_in_one_line_on_a_phone(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """An address that breaks within its port is read and copied wrong."""
+    page = opened(desk[0].web_url + "/received", 390)
+    for address in (desk[0].grpc_endpoint, desk[0].http_endpoint):
+        lines = page.get_by_text(address, exact=True).evaluate(
+            "one => { const range = document.createRange(); range.selectNodeContents(one);"
+            " return range.getClientRects().length }"
+        )
+        assert lines == 1
+
+
+def test_nothing_stands_on_a_charts_line(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """The scale is said above the chart, not over its first windows."""
+    server, calls = desk
+    page = opened(server.call_url(calls[-3].trace_id))
+    assert page.locator("svg.chart").count() > 0
+    assert page.locator("svg.chart text").count() == 0
+    assert "0 to " in page.locator("figcaption").first.inner_text()
+
+
 def test_nothing_a_sender_writes_runs(
     desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
 ) -> None:
