@@ -38,7 +38,7 @@ SEVERITY_RULE = (
     f"Severity goes by lost seconds, however long the call: minor from {_FLOORS['minor']}, "
     f"moderate from {_FLOORS['moderate']}, severe from {_FLOORS['severe']}; critical is a call that dropped, "
     f"failed, was abandoned after {DEFAULT['abandon.short']:g} s of waiting, or had no audio for "
-    f"{DEFAULT['severity.dead_share']:.0%} of its conversation."
+    f"{100 * DEFAULT['severity.dead_share']:g} % of its conversation or more."
 )
 FELT = {
     "choppy_audio": "Choppy audio",
