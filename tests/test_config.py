@@ -271,6 +271,24 @@ def test_what_cannot_be_delivered_is_counted() -> None:
     provider.shutdown()
 
 
+def test_what_an_exporter_raises_over_is_counted() -> None:
+    """Some give up by raising, such as OTLP over HTTP 1.38 where nobody listens; the SDK logs it."""
+
+    class Raising(Slow):
+        def export(self, spans: Any) -> SpanExportResult:
+            super().export(spans)
+            raise ConnectionError
+
+    provider, raising = TracerProvider(shutdown_on_exit=False), Raising()
+    raising.go.set()
+    provider.add_span_processor(_export.CountingBatch(raising))
+    provider.get_tracer("x").start_span("a").end()
+
+    assert provider.force_flush()
+    assert {"export_failed": 1} == cxotel.counters()
+    provider.shutdown()
+
+
 # A program of its own
 
 

@@ -122,9 +122,12 @@ class _Handover(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         self._batch.took(len(spans))
-        result = self._exporter.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            _guard.count(_guard.EXPORT_FAILED, len(spans))
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:  # some exporters raise, which the SDK logs
+            if result is not SpanExportResult.SUCCESS:
+                _guard.count(_guard.EXPORT_FAILED, len(spans))
         return result
 
     def shutdown(self) -> None:
