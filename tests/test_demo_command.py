@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import subprocess
+import sys
+from subprocess import PIPE
 from typing import Any
 
 import pytest
@@ -103,6 +107,18 @@ def test_no_call_is_placed_for_a_receiver_that_is_not_there() -> None:
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: no connection to 127.0.0.1 port {port} (")
     assert "no call was placed" in result.output
+
+
+@pytest.mark.media
+def test_ctrl_c_in_the_middle_of_a_run_says_so() -> None:
+    """No traceback, and a status that no verdict has."""
+    command = [sys.executable, "-m", "cxotel", "demo", "--calls", "healthy"]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert any("talking" in line for line in run.stdout)
+        run.send_signal(signal.SIGINT)
+        _, told = run.communicate(timeout=60)
+    assert ("Stopped before all calls were judged.\n", 130) == (told, run.returncode)
 
 
 @pytest.mark.parametrize("desk", [None, object()])

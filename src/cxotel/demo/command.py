@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import tempfile
@@ -50,6 +51,9 @@ _GRPC_PORT = 443
 
 _REACHED_WITHIN = 5.0
 """Seconds for a connection to the receiver: what is lost is sent again after 1 s and 3 s (RFC 6298)."""
+
+STOPPED = 128 + signal.SIGINT
+"""Exit status after Ctrl-C in the middle of a run, as shells have it."""
 
 
 @dataclass
@@ -294,7 +298,7 @@ def demo(
     A customer, a contact-centre platform, an AI agent, a CRM and an agent's softphone run as processes on
     loopback; their audio runs through a proxy that loses and delays packets by plan. Exit status: 0 all
     verdicts as planted, 1 not all or spans were lost, 2 inconclusive (this machine was too busy to send
-    packets in time).
+    packets in time), 130 stopped by Ctrl-C before the end.
     """
     seed = random.randrange(1, 10_000) if seed is None else seed  # noqa: S311 - no secret
     chosen = _chosen(seed, calls)
@@ -306,6 +310,9 @@ def demo(
             status = _judge(chosen, seed, console, stays=_stays(keep))
     except (WireError, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
+    except KeyboardInterrupt:
+        click.echo("Stopped before all calls were judged.", err=True)
+        status = STOPPED
     sys.exit(status)
 
 
