@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import http.client
 import itertools
-from typing import Any
 
 from opentelemetry import propagate
 
 import cxotel
 from cxotel.demo import playout
 from cxotel.demo.crm import DELAY_HEADER
-from cxotel.demo.party import CALL_KEY, CRM_OWNER, DEVICE_OWNER, Tasks, drain, lateness, observe, run_party
+from cxotel.demo.party import CALL_KEY, CRM_OWNER, DEVICE_OWNER, Calls, drain, lateness, observe, run_party
 from cxotel.demo.peer import answer, connected, connection
 from cxotel.demo.platform import CONTEXT_HEADER, unpacked
 from cxotel.demo.scenario import CONTEXT, Scenario
@@ -41,7 +40,7 @@ class AgentCall:
         self._buffer: playout.PlayoutBuffer | None = None
         self._over = asyncio.Event()
 
-    async def accepted(self) -> str:
+    async def answered(self) -> str:
         """Ring, accept, and give our SDP."""
         await asyncio.sleep(self.scenario.queue_seconds)
         sdp = await answer(self._pc, self._sdp)
@@ -129,9 +128,7 @@ class Agents:
     """All softphones of a run."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, AgentCall] = {}
-        self._tasks = Tasks()
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._calls = Calls(AgentCall)
 
     async def handle(self, message: Message) -> Message:
         """INVITE and BYE from the platform, RECORD from who runs the demo.
@@ -141,18 +138,13 @@ class Agents:
         """
         method, key = message["method"], message["headers"][CALL_KEY]
         if method == "INVITE":
-            call = self._calls[key] = AgentCall(key, message)
-            sdp = await call.accepted()
-            self._running[key] = self._tasks.start(call.run(), key)
+            call, sdp = await self._calls.answer(key, message)
             return {"sdp": sdp, "context_keys": sorted(call.context)}
-        if key not in self._calls:
-            raise ValueError(f"no call {key!r}")
         if method == "BYE":
             self._calls[key].hung_up()
             return {}
         if method == "RECORD":
-            await self._running.pop(key)
-            return self._calls.pop(key).record()
+            return (await self._calls.over(key)).record()
         raise ValueError(f"no method {method!r}")
 
 

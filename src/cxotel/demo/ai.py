@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cxotel
 from cxotel.demo import playout
-from cxotel.demo.party import AI_OWNER, CALL_KEY, Tasks, drain, observe, run_party
+from cxotel.demo.party import AI_OWNER, CALL_KEY, Calls, drain, observe, run_party
 from cxotel.demo.peer import answer, connected, connection
 from cxotel.demo.scenario import CONTEXT, Scenario
 from cxotel.demo.tracks import Ear, PacedTrack
@@ -74,9 +74,7 @@ class Ai:
     """All conversations of a run."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, AiCall] = {}
-        self._tasks = Tasks()
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._calls = Calls(AiCall)
 
     async def handle(self, message: Message) -> Message:
         """INVITE and BYE from the platform; the answer to BYE has what was learned of the customer.
@@ -86,15 +84,13 @@ class Ai:
         """
         method, key = message["method"], message["headers"][CALL_KEY]
         if method == "INVITE":
-            call = self._calls[key] = AiCall(key, message)
-            sdp = await call.answered()
-            self._running[key] = self._tasks.start(call.run(), key)
+            _, sdp = await self._calls.answer(key, message)
             return {"sdp": sdp}
-        if method == "BYE" and key in self._calls:
-            self._calls.pop(key).hung_up()
-            await self._running.pop(key)
+        if method == "BYE":
+            self._calls[key].hung_up()
+            await self._calls.over(key)
             return {"context": CONTEXT}
-        raise ValueError(f"no method {method!r}, or no call {key!r}")
+        raise ValueError(f"no method {method!r}")
 
 
 if __name__ == "__main__":

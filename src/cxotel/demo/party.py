@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from aiortc.mediastreams import MediaStreamError
 
@@ -85,6 +85,50 @@ class Tasks:
             logging.getLogger("demo").error(
                 "%s: %r", task.get_name(), task.exception(), exc_info=task.exception()
             )
+
+
+class PartyCall(Protocol):
+    """A call at one party."""
+
+    async def answered(self) -> str:
+        """Our SDP."""
+
+    async def run(self) -> None:
+        """The call, to its end."""
+
+
+C = TypeVar("C", bound=PartyCall)
+
+
+class Calls(Generic[C]):
+    """The calls of a party, by their key."""
+
+    def __init__(self, make: Callable[[str, Message], C]) -> None:
+        """`make` is a call from its key and the INVITE."""
+        self._make = make
+        self._tasks = Tasks()
+        self._calls: dict[str, C] = {}
+        self._running: dict[str, asyncio.Task[Any]] = {}
+
+    async def answer(self, key: str, invite: Message) -> tuple[C, str]:
+        """A new call that runs from now on, and its SDP."""
+        call = self._calls[key] = self._make(key, invite)
+        sdp = await call.answered()
+        self._running[key] = self._tasks.start(call.run(), key)
+        return call, sdp
+
+    def __getitem__(self, key: str) -> C:
+        """A call that was invited, also while it rings; ValueError for any other key."""
+        if key not in self._calls:
+            raise ValueError(f"no call {key!r}")
+        return self._calls[key]
+
+    async def over(self, key: str) -> C:
+        """The call once it has ended; it is forgotten here."""
+        call = self[key]
+        await self._running.pop(key)
+        del self._calls[key]
+        return call
 
 
 def run_party(name: str, make: Callable[[], Handler]) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import asdict
-from typing import Any
 
 import cxotel
 from cxotel import _semconv as names
@@ -19,6 +18,7 @@ from cxotel.demo.party import (
     CALL_KEY,
     CARRIER_OWNER,
     PLATFORM_OWNER,
+    Calls,
     Tasks,
     drain,
     lateness,
@@ -199,9 +199,7 @@ class Platform:
     """All calls of a run."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, PlatformCall] = {}
-        self._tasks = Tasks()
-        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._calls = Calls(PlatformCall)
 
     async def handle(self, message: Message) -> Message:
         """INVITE from a customer, BYE from either side, RECORD from who runs the demo.
@@ -211,18 +209,13 @@ class Platform:
         """
         method, key = message["method"], message["headers"][CALL_KEY]
         if method == "INVITE":
-            call = self._calls[key] = PlatformCall(key, message)
-            sdp = await call.answered()
-            self._running[key] = self._tasks.start(call.run(), key)
+            _, sdp = await self._calls.answer(key, message)
             return {"sdp": sdp}
-        if key not in self._calls:
-            raise ValueError(f"no call {key!r}")
         if method == "BYE":
             self._calls[key].ended(message["from"], message["headers"].get("Reason", ""))
             return {}
         if method == "RECORD":
-            await self._running.pop(key)
-            call = self._calls.pop(key)
+            call = await self._calls.over(key)
             return {"trace_id": call.trace_id, "lateness": call.lateness}
         raise ValueError(f"no method {method!r}")
 
