@@ -33,7 +33,7 @@ from cxotel.instrument.aiortc import AiortcInstrumentor
 class Nowhere(SpanExporter):
     """Throws spans away."""
 
-    def export(self, spans: Any) -> SpanExportResult:  # noqa: ARG002
+    def export(self, spans: Any) -> SpanExportResult:  # noqa: ARG002 (it throws them away)
         """Take them."""
         return SpanExportResult.SUCCESS
 
@@ -62,7 +62,7 @@ async def place(calls: int) -> list[RTCPeerConnection]:
         await b.setLocalDescription(await b.createAnswer())
         await a.setRemoteDescription(b.localDescription)
         parties += [a, b]
-    while any(pc.connectionState != "connected" for pc in parties):  # noqa: ASYNC110
+    while any(pc.connectionState != "connected" for pc in parties):  # noqa: ASYNC110 (aiortc has no event for it)
         await asyncio.sleep(0.05)
     return parties
 

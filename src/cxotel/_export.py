@@ -93,10 +93,10 @@ def _otlp(signal: str, name: str, endpoint: str | None, headers: Mapping[str, st
 def _otlp_http(signal: str, endpoint: str | None, headers: Mapping[str, str] | None) -> Any:
     url = f"{endpoint.rstrip('/')}/v1/{signal}" if endpoint else None
     if signal == "traces":
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 (the one asked for)
 
         return OTLPSpanExporter(endpoint=url, headers=dict(headers) if headers else None)
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter  # noqa: PLC0415 (the one asked for)
 
     return OTLPLogExporter(endpoint=url, headers=dict(headers) if headers else None)
 
@@ -105,10 +105,10 @@ def _otlp_grpc(signal: str, endpoint: str | None, headers: Mapping[str, str] | N
     # gRPC wants lower-case header names.
     lower = tuple((key.lower(), value) for key, value in headers.items()) if headers else None
     if signal == "traces":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 (the one asked for)
 
         return OTLPSpanExporter(endpoint=endpoint, headers=lower)
-    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter  # noqa: PLC0415 (the one asked for)
 
     return OTLPLogExporter(endpoint=endpoint, headers=lower)
 
@@ -179,7 +179,7 @@ class CountingBatch(SpanProcessor):
 
     def shutdown(self) -> None:
         """Export what waits, then stop."""
-        self._batch.shutdown()  # type: ignore[no-untyped-call]
+        self._batch.shutdown()  # type: ignore[no-untyped-call]  # the SDK's, untyped
 
     def force_flush(self, timeout_millis: int | None = None) -> bool:
         """Export what waits."""

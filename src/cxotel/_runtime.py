@@ -91,14 +91,14 @@ class CallSampler:
         return "CallSampler" if self.every_call else f"CallSampler{{{self.inner.get_description()}}}"
 
 
-def _adopt(tracer: Any) -> Tracer:
+def _adopt(tracer: Any) -> Any:
     """Give an SDK's tracer, which is ours alone, our ids and sampler; another tracer stays as it is."""
     if hasattr(tracer, "id_generator") and not isinstance(tracer.id_generator, CallIdGenerator):
         tracer.id_generator = CallIdGenerator(tracer.id_generator)
     if hasattr(tracer, "sampler"):
         theirs = tracer.sampler.inner if isinstance(tracer.sampler, CallSampler) else tracer.sampler
         tracer.sampler = CallSampler(theirs, every_call=samples_every_call())
-    return tracer  # type: ignore[no-any-return]
+    return tracer
 
 
 _tracer: Tracer | None = None

@@ -62,7 +62,7 @@ def attribute(key: Any, value: Any) -> AttributeValue | None:
     """The value as OTLP and every backend can hold it (a scalar, a list of one kind), else None, counted."""
     if value is None:
         return None
-    good: Any = None
+    good: AttributeValue | None = None
     if isinstance(key, str) and key:
         if isinstance(value, _SCALARS):
             good = _scalar(value)
@@ -72,7 +72,7 @@ def attribute(key: Any, value: Any) -> AttributeValue | None:
         kind = type(value).__name__
         hint = f"attribute {_guard.shown(key)}: a {kind} is no text, number or list of one kind"
         _guard.count(_guard.BAD_VALUE, hint=hint)
-    return good  # type: ignore[no-any-return]
+    return good
 
 
 def attributes(given: Mapping[str, Any] | None) -> dict[str, AttributeValue]:

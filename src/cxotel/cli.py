@@ -41,11 +41,11 @@ Examples:
 class LazyGroup(click.Group):
     """A group that imports a subcommand when it is run or asked for help."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         """All subcommands, in alphabetical order."""
         return list(SUBCOMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (click's signature)
         """The subcommand.
 
         Raises:
@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             raise click.ClickException(message) from None
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's signature)
         """The list in `--help`, without importing any of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, where.help) for name, where in SUBCOMMANDS.items()])

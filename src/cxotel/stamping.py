@@ -39,7 +39,8 @@ def with_stamp(stamp: Stamp, base: Context | None = None) -> Context:
 
 def stamp_of(context: Context | None = None) -> Stamp | None:
     """Attributes of the call that the context (default: the current one) is in."""
-    return otel_context.get_value(_KEY, context)  # type: ignore[return-value]
+    stamp = otel_context.get_value(_KEY, context)
+    return stamp if isinstance(stamp, Stamp) else None
 
 
 class CallContextProcessor(_Processor):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cxotel._semconv import CX_LAYER
 from cxotel.desk.settings import FUTURE_NS, LAST_NS, MAX_ATTRIBUTES, MAX_VALUE
@@ -18,7 +18,6 @@ from cxotel.impact.facts import ROOT_NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from google.protobuf.message import Message
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -171,15 +170,15 @@ def _layer(span: Span) -> str:
     return ""
 
 
-def _origin(batch: Batch, group: Message, scoped: Message) -> Origin:
-    resource, scope = group.resource, scoped.scope  # type: ignore[attr-defined]
+def _origin(batch: Batch, group: Any, scoped: Any) -> Origin:
+    resource, scope = group.resource, scoped.scope
     _limit(batch, resource, resource.attributes, "resource")
     _limit(batch, scope, scope.attributes, "scope")
     row = (
         resource.SerializeToString(deterministic=True),
         scope.SerializeToString(deterministic=True),
-        group.schema_url[:MAX_VALUE],  # type: ignore[attr-defined]
-        scoped.schema_url[:MAX_VALUE],  # type: ignore[attr-defined]
+        group.schema_url[:MAX_VALUE],
+        scoped.schema_url[:MAX_VALUE],
     )
     return Origin(_digest(*row[:2], row[2].encode(), row[3].encode()), row, scope.name)
 
@@ -193,13 +192,13 @@ def _digest(*parts: bytes) -> bytes:
     return digest.digest()
 
 
-def _limit(batch: Batch, holder: Message, attributes: Iterable[KeyValue], what: str) -> None:
+def _limit(batch: Batch, holder: Any, attributes: Iterable[KeyValue], what: str) -> None:
     """Keep the first MAX_ATTRIBUTES attributes and at most MAX_VALUE bytes of each value."""
-    count = len(holder.attributes)  # type: ignore[attr-defined]
+    count = len(holder.attributes)
     if count > MAX_ATTRIBUTES:
         batch.count("odd.cut", f"{what} has {count} attributes, the first {MAX_ATTRIBUTES} are kept")
-        del holder.attributes[MAX_ATTRIBUTES:]  # type: ignore[attr-defined]
-        holder.dropped_attributes_count += count - MAX_ATTRIBUTES  # type: ignore[attr-defined]
+        del holder.attributes[MAX_ATTRIBUTES:]
+        holder.dropped_attributes_count += count - MAX_ATTRIBUTES
     if holder.ByteSize() <= MAX_VALUE:  # no value can be longer than all
         return
     for pair in attributes:
@@ -209,7 +208,7 @@ def _limit(batch: Batch, holder: Message, attributes: Iterable[KeyValue], what: 
         _cut(batch, pair.value, f"attribute {pair.key[:60]!r} of {what}")
     name = getattr(holder, "name", "")
     if len(name) > MAX_VALUE:
-        holder.name = name[:MAX_VALUE]  # type: ignore[attr-defined]
+        holder.name = name[:MAX_VALUE]
         batch.count("odd.cut", f"the name of {what} is over {MAX_VALUE} bytes and was cut")
 
 

@@ -179,7 +179,8 @@ def answer(signal: Signal, refused: int, message: str) -> Message:
     """The response: empty for full success, else with a partial success."""
     response = signal.response()
     if refused or message:
-        partial = response.partial_success  # type: ignore[attr-defined]
+        fields: Any = response  # protobuf's are made at run time
+        partial = fields.partial_success
         setattr(partial, signal.rejected, refused)
         partial.error_message = message
     return response

@@ -98,7 +98,7 @@ class AiortcReader(StatsReader):
         """End the stream at `at` seconds; the windows still open, the last one cut there."""
         return self._end(at)
 
-    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002
+    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002 (hook)
         old, new = self._last.played, sample.played
         if old is None or new is None or new.rate <= 0 or new.frames < old.frames or dtx:
             return Heard()

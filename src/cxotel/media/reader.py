@@ -177,7 +177,7 @@ class StatsReader:
             max((j for j in jitters if 0.0 <= j <= JITTER_LIMIT_SECONDS), default=None),
         )
 
-    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002
+    def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002 (hook)
         """What the statistics know of playing in an interval of `seconds`; nothing, unless overridden."""
         return Heard()
 
