@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 
 import pytest
 from impact_calls import leg, root, span
+from work import lines_run
 
 from cxotel.impact import Span, judge
 
@@ -40,19 +40,16 @@ def _losses(spans: list[Span]) -> list[tuple[float, float, float]]:
 
 
 @pytest.mark.parametrize("scope", ["hop", "path"])
-def test_many_legs_at_once_take_time_in_proportion(scope: str) -> None:
-    """Four times the legs, and with them the edges, take about four times as long."""
+def test_many_legs_at_once_take_work_in_proportion(scope: str) -> None:
+    """Four times the legs, and with them the edges, take about four times the work."""
 
-    def seconds(count: int) -> float:
+    def work(count: int) -> int:
         rng = random.Random(count)
         spans = [root(300), span(2, "talk", 0, 300, layer="ccaas", activity="talk")]
         for number in range(10, 10 + count):
             loss = " ".join(f"{rng.uniform(0, 25):.1f}" for _ in range(30))
             begin = rng.randrange(5000) / 1000
             spans.append(leg(number, "carrier", begin, 300, to_agent__loss_pct=loss, scope=scope))
-        begun = time.process_time()
-        judge(spans)
-        return time.process_time() - begun
+        return lines_run(lambda: judge(spans))
 
-    small = min(seconds(100) for _ in range(3))
-    assert min(seconds(400) for _ in range(2)) < 10 * small  # 4 if linear, 16 if quadratic
+    assert work(200) < 6 * work(50)  # 4 if linear, 16 if quadratic
