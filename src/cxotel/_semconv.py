@@ -88,6 +88,14 @@ CX_EVIDENCE_WHAT: Final = "cx.evidence.what"
 """What cost the time. (string)"""
 CX_EVIDENCE_SECONDS: Final = "cx.evidence.seconds"
 """Seconds lost in the stretch. (double)"""
+CX_WARNING_LAYER: Final = "cx.warning.layer"
+"""Layer that hurts a running call, a value of `cx.layer`. (string)"""
+CX_WARNING_WHAT: Final = "cx.warning.what"
+"""What is bad there, as in evidence. (string)"""
+CX_WARNING_OWNER: Final = "cx.warning.owner"
+"""Who can fix it; `cx.owner` of the span that showed it. (string)"""
+CX_WARNING_LOST_SECONDS: Final = "cx.warning.lost_seconds"
+"""Seconds that the call had lost by then, by the spans that had come. (double)"""
 CX_MEDIA_WINDOW: Final = "cx.media.window"
 """Length of a window in seconds; window i covers start + i*w to start + (i+1)*w. 1e-9 to 1e6, 5 where absent. (double)"""
 CX_MEDIA_TO_AGENT_LOSS_PCT: Final = "cx.media.to_agent.loss_pct"
@@ -305,6 +313,10 @@ NAMES: Final = frozenset(
         "cx.voice_ai.name",
         "cx.voice_ai.version",
         "cx.wait.seconds",
+        "cx.warning.layer",
+        "cx.warning.lost_seconds",
+        "cx.warning.owner",
+        "cx.warning.what",
         "error.type",
         "hw.firmware_version",
         "hw.id",
