@@ -38,7 +38,14 @@ def test_the_registry_is_valid() -> None:
     assert set(_semconv.NAMES) >= set(registry.reused)
     assert len(registry.attributes) > 80
     assert len(registry.spans) >= 15
-    assert [event["name"] for event in registry.events] == ["cx.call.started", "cx.call.ended"]
+    assert [event["name"] for event in registry.events] == [
+        "cx.call.started",
+        "cx.call.ended",
+        "cx.impact.verdict",
+        "cx.impact.correction",
+        "cx.impact.warning",
+    ]
+    registry_module.check_names([metric["name"] for metric in registry.metrics])
 
 
 def test_every_attribute_is_used_by_a_span_an_event_or_an_entity() -> None:

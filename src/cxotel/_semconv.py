@@ -220,9 +220,22 @@ HW_FIRMWARE_VERSION: Final = "hw.firmware_version"
 # Event names of log records.
 EVENT_CX_CALL_STARTED: Final = "cx.call.started"
 EVENT_CX_CALL_ENDED: Final = "cx.call.ended"
+EVENT_CX_IMPACT_VERDICT: Final = "cx.impact.verdict"
+EVENT_CX_IMPACT_CORRECTION: Final = "cx.impact.correction"
+EVENT_CX_IMPACT_WARNING: Final = "cx.impact.warning"
 
 # Names of metrics.
 METRIC_CX_SDK_DROPPED: Final = "cx.sdk.dropped"
+METRIC_CX_CALLS: Final = "cx.calls"
+METRIC_CX_PARTIAL_CALLS: Final = "cx.partial_calls"
+METRIC_CX_CALL_TIME: Final = "cx.call.time"
+METRIC_CX_CALL_MOS: Final = "cx.call.mos"
+METRIC_CX_IMPACT_LOST: Final = "cx.impact.lost"
+METRIC_CX_IMPACT_PARTIAL_LOST: Final = "cx.impact.partial_lost"
+METRIC_CX_IMPACT_CORRECTIONS: Final = "cx.impact.corrections"
+METRIC_CX_IMPACT_CORRECTED_LOST: Final = "cx.impact.corrected_lost"
+METRIC_CX_IMPACT_UNMEASURED: Final = "cx.impact.unmeasured"
+METRIC_CX_IMPACT_WARNINGS: Final = "cx.impact.warnings"
 
 NAMES: Final = frozenset(
     (
