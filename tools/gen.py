@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import gen_go  # noqa: E402
 import registry as registry_module  # noqa: E402  (tools/ is no package)
 
 Rendered = dict[str, str]
@@ -209,9 +210,11 @@ def render_all(root: Path = ROOT) -> Rendered:
         "docs/reference/attributes.md": render_attributes_page(registry),
     }
     rendered["docs/reference/settings.md"] = render_settings_page()
+    rendered[gen_go.NAMES] = gen_go.render_names(registry)
     parameters = root / "spec" / "impact" / "parameters.yaml"
     if parameters.exists() and (root / "tools" / "gen_parameters.py").exists():
         rendered.update(importlib.import_module("gen_parameters").render(parameters))
+        rendered[gen_go.PARAMETERS] = gen_go.render_parameters(parameters)
     return rendered
 
 
