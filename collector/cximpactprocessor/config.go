@@ -1,0 +1,60 @@
+package cximpactprocessor
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/cxotel/cxotel/collector/internal/callstore"
+	"github.com/cxotel/cxotel/collector/internal/impact"
+)
+
+// Values of the configuration (metadata.yaml, from which Config is generated).
+const (
+	flush   = "flush"
+	persist = "persist"
+	never   = "never"
+)
+
+// check says what Validate, which looks at one field at a time, does not see; all of it, and how to mend it. It also
+// gives the model's parameters.
+func (c *Config) check() (*impact.Parameters, error) {
+	var all []error
+	refuse := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if c.Grace < 0 {
+		refuse("grace: %v given; must not be negative", c.Grace)
+	}
+	if c.IdleTimeout <= c.Grace {
+		refuse("idle_timeout: %v given; must be longer than grace (%v)", c.IdleTimeout, c.Grace)
+	}
+	if c.MaxCallDuration < c.IdleTimeout {
+		refuse("max_call_duration: %v given; must not be shorter than idle_timeout (%v)", c.MaxCallDuration, c.IdleTimeout)
+	}
+	if c.CorrectionWindow <= c.Grace {
+		refuse("correction_window: %v given; must be longer than grace (%v)", c.CorrectionWindow, c.Grace)
+	}
+	if len(c.CopyToRoot) > callstore.MaxCopied {
+		refuse("copy_to_root: %d names given; at most %d", len(c.CopyToRoot), callstore.MaxCopied)
+	}
+	for _, name := range c.CopyToRoot {
+		if name == "" || isStamp(name) {
+			refuse("copy_to_root: %q given; must be a name that no verdict writes", name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, key := range c.MetadataKeys {
+		lower := strings.ToLower(key)
+		if seen[lower] {
+			refuse("metadata_keys: %q given twice (case does not count)", key)
+		}
+		seen[lower] = true
+	}
+	if c.OnShutdown == persist && c.Storage == nil {
+		refuse("on_shutdown: persist needs a storage; name one in `storage`")
+	}
+	parameters, err := impact.Default().Override(c.Parameters)
+	if err != nil {
+		refuse("parameters: %w", err)
+	}
+	return parameters, errors.Join(all...)
+}

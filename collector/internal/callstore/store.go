@@ -1,0 +1,416 @@
+package callstore
+
+import (
+	"container/heap"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unique"
+
+	"github.com/cxotel/cxotel/collector/internal/impact"
+)
+
+const (
+	shardCount = 64
+	// Roots of one call that are held; more of them are no call's.
+	mostRoots = 16
+	// Attributes that may be copied to the root.
+	MaxCopied = 8
+	// Calls that each shard remembers to have forgotten before their time.
+	remembered = 1024
+	// Redirections of one span: an alias of an alias.
+	mostHops = 4
+
+	copiedSeparator = "\x00"
+)
+
+// Store keeps the calls.
+type Store struct {
+	settings Settings
+	seed     maphash.Seed
+	shards   [shardCount]shard
+	tenants  sync.Map // name to *Tenant
+	calls    atomic.Int64
+	waiting  atomic.Int64 // emissions not yet taken
+	counts   struct{ late, repeated, unread, evicted atomic.Int64 }
+}
+
+type shard struct {
+	mu        sync.Mutex
+	now       int64
+	calls     map[Key]*call
+	redirects map[Key]Key
+	live      list // with no root so far, or with one held
+	done      list // told
+	due       dueHeap
+	out       []Emission
+	changed   []*call
+	forgotten []Key // whose records are to be deleted
+	stale     []Key // aliases of forgotten calls, in other shards
+	recent    map[Key]struct{}
+	ring      []Key
+	next      int
+}
+
+// New makes an empty store.
+func New(settings Settings) *Store {
+	s := &Store{settings: settings, seed: maphash.MakeSeed()}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.calls = make(map[Key]*call)
+		sh.redirects = make(map[Key]Key)
+		sh.recent = make(map[Key]struct{})
+	}
+	return s
+}
+
+// Tenant gives the one tenant of this name.
+func (s *Store) Tenant(name string) *Tenant {
+	if found, ok := s.tenants.Load(name); ok {
+		return found.(*Tenant)
+	}
+	found, _ := s.tenants.LoadOrStore(name, &Tenant{Name: name})
+	return found.(*Tenant)
+}
+
+// Ids may be any bytes a sender likes, so they are hashed.
+func (s *Store) shard(key Key) *shard {
+	return &s.shards[maphash.Bytes(s.seed, key.Trace[:])%shardCount]
+}
+
+// Span is one span that came, with what the engine's input does not say.
+type Span struct {
+	*impact.Input
+	// Concerns says that it is part of a call; others count only in calls that are known.
+	Concerns bool
+	// IsRoot says that it is a call's root, IsStamped that it carries a verdict.
+	IsRoot, IsStamped bool
+	// IsStart is the span `call started`; Announced says of a root that this was sent.
+	IsStart, Announced bool
+	// IsEpisode is a span `media episode`.
+	IsEpisode bool
+	// Copied are values of the attributes to be copied to the root, "" for none; nil if it has none of them.
+	Copied []string
+	// Aliases are contexts that mean the same call.
+	Aliases []Alias
+	// Payload of a root is the OTLP protobuf of a request with this one span; kept.
+	Payload []byte
+}
+
+// Action is what is to be done with a span now.
+type Action uint8
+
+const (
+	// PassOn sends it on.
+	PassOn Action = iota
+	// Hold takes it out of the batch: it comes back as an emission.
+	Hold
+	// HoldNot is a root too large to hold: it is to be judged and sent at once (JudgeNow).
+	HoldNot
+	// Drop takes it out of the batch: it has gone out with other content.
+	Drop
+)
+
+// Add takes in a span that arrived now (ns).
+func (s *Store) Add(tenant *Tenant, span *Span, now int64) Action {
+	key := Key{tenant, span.TraceID}
+	via := key
+	for range mostHops {
+		sh := s.shard(key)
+		sh.mu.Lock()
+		if to, ok := sh.redirects[key]; ok {
+			sh.mu.Unlock()
+			key = to
+			continue
+		}
+		action := s.add(sh, key, via, span, now)
+		sh.mu.Unlock()
+		if s.calls.Load() > int64(s.settings.MaxCalls) {
+			s.makeRoom(key, now)
+		}
+		for _, one := range span.Aliases {
+			s.join(key, one, now)
+		}
+		return action
+	}
+	return PassOn
+}
+
+func (s *Store) add(sh *shard, key, via Key, span *Span, now int64) Action {
+	now = sh.at(now)
+	c := sh.calls[key]
+	if c == nil {
+		if !span.Concerns {
+			return PassOn
+		}
+		c = s.create(sh, key, now)
+	}
+	if via != key {
+		c.see(via.Trace)
+	}
+	late := c.phase == out || c.phase == told
+	s.read(c, span)
+	sh.touch(c, now)
+	if s.settings.Persist && !c.has(dirty) {
+		c.flags |= dirty
+		sh.changed = append(sh.changed, c)
+	}
+	action := PassOn
+	if span.IsRoot {
+		action = s.addRoot(sh, c, span, now)
+	}
+	if late && c.phase != held {
+		s.addLate(sh, c, now)
+	}
+	if c.phase == live && now-c.first > int64(s.settings.MaxCallDuration) {
+		s.tell(sh, c, now)
+		c.first = now
+	}
+	if span.IsEpisode && s.settings.Warnings && (c.phase == live || c.phase == held) {
+		s.warn(sh, c, span)
+	}
+	return action
+}
+
+// at is the time; it never goes back, whatever the clock does.
+func (sh *shard) at(now int64) int64 {
+	sh.now = max(sh.now, now)
+	return sh.now
+}
+
+func (s *Store) create(sh *shard, key Key, now int64) *call {
+	c := &call{key: key, first: now, last: now}
+	if _, ok := sh.recent[key]; ok {
+		c.flags |= missed
+	}
+	sh.calls[key] = c
+	sh.live.pushBack(c)
+	s.calls.Add(1)
+	return c
+}
+
+// read has the engine take in a span, unless the call has grown too large.
+func (s *Store) read(c *call, span *Span) {
+	if c.state.Size() > s.settings.MaxBytesPerCall && !(span.IsRoot && c.roots() < mostRoots) {
+		c.flags |= missed
+		s.counts.unread.Add(1)
+		return
+	}
+	c.state.Add(span.Input, s.settings.Parameters)
+	layer := &span.Values[impact.AttrLayer]
+	if layer.Kind == impact.KindString && layer.String != "" {
+		c.flags |= layered
+	}
+	if span.IsStart {
+		c.flags |= sawStart
+	}
+	if span.Copied != nil {
+		c.copy(span.Copied)
+	}
+}
+
+// copy keeps values that the call does not have yet.
+func (c *call) copy(values []string) {
+	var given uint8
+	for i, value := range values[:min(len(values), MaxCopied)] {
+		if value != "" && !strings.Contains(value, copiedSeparator) {
+			given |= 1 << i
+		}
+	}
+	if given&^c.known == 0 {
+		return
+	}
+	all := make([]string, len(values))
+	if c.known != 0 {
+		copy(all, strings.Split(c.copied.Value(), copiedSeparator))
+	}
+	for i, value := range values {
+		if given&^c.known>>i&1 != 0 {
+			all[i] = value
+		}
+	}
+	c.known |= given
+	c.copied = unique.Make(strings.Join(all, copiedSeparator))
+}
+
+func (c *call) copies() []string {
+	if c.known == 0 {
+		return nil
+	}
+	return strings.Split(c.copied.Value(), copiedSeparator)
+}
+
+func (sh *shard) touch(c *call, now int64) {
+	c.last = now
+	if l := c.list; l.tail != c {
+		l.remove(c)
+		l.pushBack(c)
+	}
+}
+
+// move brings a call into another list.
+func (sh *shard) move(c *call, to *list) {
+	if c.list == to && to.tail == c {
+		return
+	}
+	c.list.remove(c)
+	to.pushBack(c)
+}
+
+func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
+	if span.Announced {
+		c.flags |= announced
+	}
+	switch {
+	case span.IsStamped && s.settings.TrustStamped:
+		c.phase = out
+		c.flags |= trusted
+		sh.unschedule(c)
+		sh.move(c, &sh.done)
+		return PassOn
+	case c.isSent(span.SpanID):
+		s.counts.repeated.Add(1)
+		return Drop
+	case c.phase == out:
+		return PassOn // a second root, when the call's has gone
+	case len(span.Payload) > s.settings.MaxBytesPerCall:
+		return HoldNot
+	}
+	m := c.extra()
+	root := HeldRoot{span.SpanID, span.End, span.Payload}
+	for i := range m.held {
+		if m.held[i].Span == root.Span {
+			if root.End >= m.held[i].End {
+				m.held[i] = root
+			}
+			return Hold
+		}
+	}
+	if len(m.held) >= mostRoots {
+		return PassOn
+	}
+	m.held = append(m.held, root)
+	if c.phase != held {
+		c.phase = held
+		sh.move(c, &sh.live)
+		sh.schedule(c, now+int64(s.settings.Grace))
+	}
+	return Hold
+}
+
+// addLate sees to what a span changes that came when the call had been told.
+func (s *Store) addLate(sh *shard, c *call, now int64) {
+	if c.has(trusted) {
+		return
+	}
+	s.counts.late.Add(1)
+	if c.phase == told { // told again when it is idle again
+		c.phase = live
+		c.first = now
+		sh.move(c, &sh.live)
+		return
+	}
+	if c.extra().due != 0 {
+		return
+	}
+	// Each correction makes the next one wait twice as long: a root far too early brings few of them.
+	wait := int64(s.settings.Grace) << min(c.more.number, 16)
+	sh.schedule(c, now+min(wait, int64(s.settings.CorrectionWindow)/2))
+}
+
+func (sh *shard) schedule(c *call, due int64) {
+	m := c.extra()
+	m.due = due
+	if m.index >= 0 {
+		heap.Fix(&sh.due, m.index)
+		return
+	}
+	heap.Push(&sh.due, c)
+}
+
+func (sh *shard) unschedule(c *call) {
+	if c.more == nil {
+		return
+	}
+	if c.more.index >= 0 {
+		heap.Remove(&sh.due, c.more.index)
+	}
+	c.more.due = 0
+}
+
+// makeRoom forgets a call, not this one: one that was told, else the one silent for longest.
+func (s *Store) makeRoom(but Key, now int64) {
+	for _, of := range []func(*shard) *list{
+		func(sh *shard) *list { return &sh.done },
+		func(sh *shard) *list { return &sh.live },
+	} {
+		var oldest *shard
+		var since int64
+		for i := range s.shards {
+			sh := &s.shards[i]
+			sh.mu.Lock()
+			if c := of(sh).oldest(but); c != nil && (oldest == nil || c.last < since) {
+				oldest, since = sh, c.last
+			}
+			sh.mu.Unlock()
+		}
+		if oldest == nil {
+			continue
+		}
+		oldest.mu.Lock()
+		defer oldest.mu.Unlock()
+		if c := of(oldest).oldest(but); c != nil {
+			s.evict(oldest, c, oldest.at(now))
+		}
+		return
+	}
+}
+
+// oldest is the call silent for longest that is not this one.
+func (l *list) oldest(but Key) *call {
+	if c := l.head; c == nil || c.key != but {
+		return c
+	}
+	return l.head.aft
+}
+
+// evict forgets a call before its time, and tells what is known of it.
+func (s *Store) evict(sh *shard, c *call, now int64) {
+	switch {
+	case c.phase == held:
+		c.flags |= missed
+		s.release(sh, c, now)
+	case c.phase == live:
+		s.tell(sh, c, now)
+	case c.more != nil && c.more.due != 0:
+		s.correct(sh, c)
+	}
+	s.counts.evicted.Add(1)
+	s.forget(sh, c)
+	if len(sh.ring) < remembered {
+		sh.ring = append(sh.ring, c.key)
+	} else {
+		delete(sh.recent, sh.ring[sh.next])
+		sh.ring[sh.next] = c.key
+		sh.next = (sh.next + 1) % remembered
+	}
+	sh.recent[c.key] = struct{}{}
+}
+
+func (s *Store) forget(sh *shard, c *call) {
+	sh.unschedule(c)
+	c.list.remove(c)
+	delete(sh.calls, c.key)
+	s.calls.Add(-1)
+	if s.settings.Persist {
+		sh.forgotten = append(sh.forgotten, c.key)
+	}
+	if c.more == nil {
+		return
+	}
+	for _, one := range c.more.aliases {
+		// Other shards may not be locked from here.
+		sh.stale = append(sh.stale, Key{c.key.Tenant, one.Trace})
+	}
+}
