@@ -10,9 +10,15 @@ PYTEST := $(BIN)/python -m pytest
 export UV_SYSTEM_CERTS ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 SOURCES := src tools tests examples benchmarks
+# The Collector components need Go; everything else does without.
+GO ?= go
+GOTOOLS := collector/.tools
+COLLECTOR := collector/_build/otelcol-cx
+GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build/*' 2>/dev/null) collector/go.mod collector/go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit doctest lowest wheel e2e demo accuracy pictures bench docs serve-docs gen lock clean
+.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench docs
+.PHONY: serve-docs gen lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,7 +32,7 @@ setup: .venv/.ready ## make ./.venv with everything in it
 	@$(UV) sync --frozen --all-extras --quiet
 	@touch $@
 
-test: check unit doctest lowest wheel ## all checks and tests (what CI runs)
+test: check unit doctest lowest wheel go ## all checks and tests (what CI runs)
 
 check: .venv/.ready ## style, types, generated files
 	$(BIN)/ruff check $(SOURCES)
@@ -63,6 +69,29 @@ wheel: .venv/.ready ## build the wheel and try it in an empty environment
 	@$(UV) pip install --quiet --python .venv-wheel "$$(ls dist/*.whl)[all]"
 	.venv-wheel/bin/python tests/wheel_smoke.py all
 
+go: ## the Collector components: vet, staticcheck, tests with the race detector
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory go-checks; \
+	elif [ "$$CI" = true ]; then echo "go: Go is missing, and CI must not skip the Collector components"; exit 1; \
+	else echo "go: SKIPPED the Collector components: there is no Go here (1.26 or newer)"; fi
+
+go-checks: $(GOTOOLS)/.ready
+	@cd collector && unformatted=$$(gofmt -l cmd cximpactprocessor cximpactconnector internal); \
+	test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted"; exit 1; }
+	cd collector && $(GO) vet ./...
+	cd collector && .tools/staticcheck ./...
+	cd collector && $(GO) test -race ./...
+
+$(GOTOOLS)/.ready: collector/tools/go.mod collector/tools/go.sum
+	@echo "setup: building mdatagen, staticcheck and the Collector Builder"
+	@cd collector/tools && $(GO) build -o ../.tools/ go.opentelemetry.io/collector/cmd/mdatagen \
+		honnef.co/go/tools/cmd/staticcheck go.opentelemetry.io/collector/cmd/builder
+	@touch $@
+
+collector: $(COLLECTOR) ## build otelcol-cx, a Collector with our parts
+
+$(COLLECTOR): $(GOTOOLS)/.ready collector/builder-config.yaml $(GO_SOURCES)
+	cd collector && .tools/builder --config builder-config.yaml
+
 e2e: .venv/.ready ## real browser and real backends (installs Debian's Chromium where it may)
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 	$(PYTEST) -m e2e
@@ -89,9 +118,11 @@ serve-docs: .venv/.ready ## the documentation on 127.0.0.1:8000
 
 gen: .venv/.ready ## write the generated files anew from spec/
 	$(BIN)/python tools/gen.py
+	@! command -v $(GO) >/dev/null || { $(MAKE) --no-print-directory $(GOTOOLS)/.ready && cd collector && \
+	for part in cximpactprocessor cximpactconnector; do (cd $$part && ../.tools/mdatagen metadata.yaml) || exit 1; done; }
 
 lock: .venv/.ready ## resolve the newest supported versions into uv.lock
 	$(UV) lock --upgrade
 
 clean: ## remove everything made here
-	rm -rf .venv .venv-* dist site .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist site collector/_build collector/.tools .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
