@@ -241,7 +241,7 @@ func (f *fact) readLeg(in *Input, p *Parameters, buffer []byte) []byte {
 }
 
 // leg reads the facts of a leg, which are the last of a span's.
-func (r *bytesReader) leg(_ *fact) *leg {
+func (r *bytesReader) leg() *leg {
 	flags := r.byte()
 	l := &leg{isPath: flags&1 != 0}
 	for direction := range l.ie {

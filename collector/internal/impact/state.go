@@ -18,43 +18,51 @@ const ownScope = "cxotel.impact"
 
 // State is what is kept of a call: the compact facts of its spans, which a verdict reads. The zero value is empty.
 //
-// A span's id stands in ids, its facts one after the other in facts, as writeFact has them. Of a span that came
-// again with a later end the old facts stay there, marked, and are no longer counted.
+// The facts stand one after the other in facts, as writeFact has them. Of a span that came again with a later end the
+// old facts stay there, marked, and are no longer counted.
 type State struct {
 	home   [16]byte // trace id of the first span; others are few
 	base   uint64   // start of the first span, from which times are counted
-	ids    []uint64
 	facts  []byte
+	owners unique.Handle[string] // those that spans name, joined: calls have the same few, and share the text
 	rare   *rare
-	dead   int32 // entries of facts that are marked
-	series int32 // bytes of facts that are the text of series
+	count  int32 // entries of facts
+	dead   int32 // those of them that are marked
 }
 
 // rare is what few calls have.
 type rare struct {
 	traces [][16]byte       // trace ids besides home
-	owners []string         // owners named by spans
 	bad    []uint64         // hashes of spans that could not be read, each once
 	index  map[uint64][]int // entries by span id, for calls of many spans
-	ends   []int            // where entries end, likewise
 }
 
 const (
 	indexed = 64 // spans from which on ids are looked up, not gone through
-	// Bad spans that are told apart; of more of them each is counted.
+	// Bad spans that are told apart.
 	mostBad = 4096
+	// Owners of one call that are told apart; a call has one for each layer, or a few.
+	mostOwners      = 64
+	ownersSeparator = "\x00"
 )
 
-// Facts of a span, as bits of its first byte.
+// Facts of a span, as bits of its first byte. One that is bare has its end and nothing else: a span of another maker
+// takes no part in the model, but a copy of it may.
 const (
 	factDead = 1 << iota
 	factError
 	factRoot
 	factLeg
 	factWait
-	factFidelity
-	factLatencies
-	factMore // trace, skipped, owner
+	factOther // fidelity, latencies
+	factMore  // trace, skipped, owner
+	factBare
+)
+
+const (
+	// Of an entry: flags, then the span id.
+	idAt   = 1
+	restAt = idAt + 8
 )
 
 func (s *State) extra() *rare {
@@ -65,20 +73,17 @@ func (s *State) extra() *rare {
 }
 
 // Spans is the number of spans of which facts are kept.
-func (s *State) Spans() int { return len(s.ids) - int(s.dead) }
+func (s *State) Spans() int { return int(s.count - s.dead) }
 
 // Size is the memory that the state points to, in bytes.
 func (s *State) Size() int {
-	size := 8*cap(s.ids) + cap(s.facts)
+	size := cap(s.facts)
 	if r := s.rare; r != nil {
-		const itself = 136
-		size += itself + 16*cap(r.traces) + 16*cap(r.owners) + 8*cap(r.bad) + 8*cap(r.ends) + 56*len(r.index)
+		const itself, entry = 56, 56
+		size += itself + 16*cap(r.traces) + 8*cap(r.bad) + entry*len(r.index)
 	}
 	return size
 }
-
-// SeriesBytes is the part of it that is the text of media series.
-func (s *State) SeriesBytes() int { return int(s.series) }
 
 // IsBad says whether a span cannot be read as a whole: it has no id, no start, or ends before it starts.
 func (in *Input) IsBad() bool {
@@ -99,7 +104,7 @@ func (s *State) Add(in *Input, p *Parameters) {
 		s.addBad(in)
 		return
 	}
-	if len(s.ids) == 0 && s.facts == nil {
+	if s.count == 0 {
 		s.home, s.base = in.TraceID, in.Start
 	}
 	var buffer [128]byte
@@ -115,7 +120,7 @@ func (s *State) Add(in *Input, p *Parameters) {
 	}
 	text := readFact(&f, in, p, buffer[:0])
 	s.append(&f, place, text)
-	if s.dead > 32 && int(s.dead) > len(s.ids)/2 {
+	if s.dead > 32 && s.dead > s.count/2 {
 		s.compact()
 	}
 }
@@ -170,39 +175,33 @@ func (s *State) trace(place int) [16]byte {
 
 // find gives where the facts of a span begin.
 func (s *State) find(id uint64, place int) (at int, found bool) {
-	if len(s.ids) >= indexed {
+	if s.count >= indexed {
 		return s.findIndexed(id, place)
 	}
-	at = -1
-	entry := 0
-	for i, one := range s.ids {
-		if one != id {
-			continue
-		}
-		if at < 0 {
-			at = 0
-		}
-		for ; entry < i; entry++ {
-			at += s.length(at)
-		}
-		if s.facts[at]&factDead == 0 && s.placeAt(at) == place {
+	for at = 0; at < len(s.facts); at += s.length(at) {
+		if s.idOf(at) == id && s.isOf(at, place) {
 			return at, true
 		}
 	}
 	return 0, false
 }
 
+func (s *State) idOf(at int) uint64 { return binary.BigEndian.Uint64(s.facts[at+idAt:]) }
+
+func (s *State) isOf(at, place int) bool {
+	return s.facts[at]&factDead == 0 && s.placeAt(at) == place
+}
+
 func (s *State) findIndexed(id uint64, place int) (at int, found bool) {
 	r := s.extra()
 	if r.index == nil {
-		r.index = make(map[uint64][]int, 2*len(s.ids))
-		for i, end := 0, 0; i < len(s.ids); i++ {
-			r.index[s.ids[i]] = append(r.index[s.ids[i]], end)
-			end += s.length(end)
+		r.index = make(map[uint64][]int, 2*s.count)
+		for at := 0; at < len(s.facts); at += s.length(at) {
+			r.index[s.idOf(at)] = append(r.index[s.idOf(at)], at)
 		}
 	}
 	for _, at := range r.index[id] {
-		if s.facts[at]&factDead == 0 && s.placeAt(at) == place {
+		if s.isOf(at, place) {
 			return at, true
 		}
 	}
@@ -213,64 +212,87 @@ func (s *State) findIndexed(id uint64, place int) (at int, found bool) {
 func (s *State) append(f *fact, place int, series []byte) {
 	at := len(s.facts)
 	var buffer [192]byte
-	b := s.writeFact(buffer[:0], f, place, series)
-	s.ids = grown(s.ids, 1)
-	s.ids = append(s.ids, f.id)
-	s.facts = grown(s.facts, len(b)+binary.MaxVarintLen32)
-	s.facts = append(s.facts, b[0])
-	s.facts = binary.AppendUvarint(s.facts, uint64(len(b)-1))
-	s.facts = append(s.facts, b[1:]...)
-	s.series += int32(min(len(series), math.MaxInt32))
+	var rest []byte
+	flags := byte(factBare)
+	if s.isBare(f, place) {
+		rest = binary.AppendVarint(buffer[:0], int64(f.end-s.base))
+	} else {
+		flags, rest = s.writeFact(buffer[:0], f, place, series)
+	}
+	s.facts = grown(s.facts, restAt+binary.MaxVarintLen32+len(rest))
+	s.facts = append(s.facts, flags)
+	s.facts = binary.BigEndian.AppendUint64(s.facts, f.id)
+	if flags&factBare == 0 {
+		s.facts = binary.AppendUvarint(s.facts, uint64(len(rest)))
+	}
+	s.facts = append(s.facts, rest...)
+	s.count++
 	if s.rare != nil && s.rare.index != nil {
 		s.rare.index[f.id] = append(s.rare.index[f.id], at)
 	}
 }
 
-// grown makes room for n more: slices grow by a quarter, as a hundred thousand of them live at once.
-func grown[T any](s []T, n int) []T {
+// isBare says whether the model needs nothing of a span but that it is known.
+func (*State) isBare(f *fact, place int) bool {
+	return place == 0 && f.layer == noLayer && f.activity == noActivity && f.skipped == 0 && f.latencies == nil
+}
+
+// grown makes room for n more bytes. It grows by an eighth, as a hundred thousand of them live at once.
+func grown(s []byte, n int) []byte {
 	if cap(s)-len(s) >= n {
 		return s
 	}
-	room := max(len(s)+n, len(s)+len(s)/4+8)
-	fresh := make([]T, len(s), room)
+	fresh := make([]byte, len(s), len(s)+n+max(len(s)/8, 32))
 	copy(fresh, s)
 	return fresh
 }
 
-// length is that of the entry that begins here: flags, length of the rest, the rest.
+// length is that of the entry that begins here.
 func (s *State) length(at int) int {
-	rest, n := binary.Uvarint(s.facts[at+1:])
-	return 1 + n + int(rest)
+	if s.facts[at]&factBare != 0 {
+		end := restAt
+		for s.facts[at+end] >= 0x80 {
+			end++
+		}
+		return end + 1
+	}
+	rest, n := binary.Uvarint(s.facts[at+restAt:])
+	return restAt + n + int(rest)
 }
 
 // compact takes out what is marked.
 func (s *State) compact() {
-	ids, facts := s.ids[:0], s.facts[:0]
-	for i, at := 0, 0; i < len(s.ids); i++ {
+	facts := s.facts[:0]
+	for at := 0; at < len(s.facts); {
 		length := s.length(at)
 		if s.facts[at]&factDead == 0 {
-			ids = append(ids, s.ids[i])
 			facts = append(facts, s.facts[at:at+length]...)
 		}
 		at += length
 	}
-	s.ids, s.facts, s.dead = ids, facts, 0
+	s.facts, s.count, s.dead = facts, s.count-s.dead, 0
 	if s.rare != nil {
 		s.rare.index = nil
 	}
 }
 
-// entry is a fact as it stands in the state, read up to where its rest begins.
+// entry is what stands in the state of a span after its id.
 func (s *State) entry(at int) (flags byte, rest []byte) {
-	length, n := binary.Uvarint(s.facts[at+1:])
-	begin := at + 1 + n
-	return s.facts[at], s.facts[begin : begin+int(length)]
+	if flags = s.facts[at]; flags&factBare != 0 {
+		return flags, s.facts[at+restAt:]
+	}
+	length, n := binary.Uvarint(s.facts[at+restAt:])
+	begin := at + restAt + n
+	return flags, s.facts[begin : begin+int(length)]
 }
 
 func (s *State) endAt(at int) uint64 {
-	_, rest := s.entry(at)
+	flags, rest := s.entry(at)
 	r := bytesReader{rest}
-	r.skip(2)
+	if flags&factBare != 0 {
+		return s.base + uint64(r.varint())
+	}
+	r.skip(1)
 	start := s.base + uint64(r.varint())
 	return start + r.uvarint()
 }
@@ -281,37 +303,34 @@ func (s *State) placeAt(at int) int {
 		return 0
 	}
 	r := bytesReader{rest}
-	r.skip(2)
+	r.skip(1)
 	r.varint()
 	r.uvarint()
 	return int(r.uvarint())
 }
 
-// writeFact has: flags; layer and activity in two bytes, with what a lookup says of waiting; start from base; length;
-// then by flags: place of the trace, skipped, owner; outcome, medium and what of them was skipped; wait; fidelity;
-// latencies; leg.
-func (s *State) writeFact(b []byte, f *fact, place int, series []byte) []byte {
-	flags := byte(0)
+// writeFact has: layer and activity in a byte; start from base; length; then by flags: place of the trace, skipped,
+// owner, what a lookup says of waiting; outcome, medium and what of them was skipped; wait; fidelity and latencies;
+// leg.
+func (s *State) writeFact(b []byte, f *fact, place int, series []byte) (flags byte, rest []byte) {
 	set := func(is bool, flag byte) {
 		if is {
 			flags |= flag
 		}
 	}
 	owner := s.ownerPlace(f.owner)
-	more := place != 0 || f.skipped != 0 || owner != 0
 	set(f.isError, factError)
 	set(f.isRoot, factRoot)
 	set(f.leg != nil, factLeg)
 	set(f.hasWait, factWait)
-	set(f.fidelity != 1, factFidelity)
-	set(len(f.latencies) > 0, factLatencies)
-	set(more, factMore)
-	b = append(b, flags, byte(f.layer), byte(f.activity)|f.waiting<<6)
+	set(f.fidelity != 1 || len(f.latencies) > 0, factOther)
+	set(place != 0 || f.skipped != 0 || owner != 0 || f.waiting != waitingUnsaid, factMore)
+	b = append(b, byte(f.layer-callLayer)<<4|byte(f.activity))
 	b = binary.AppendVarint(b, int64(f.start-s.base))
 	b = binary.AppendUvarint(b, f.end-f.start)
-	if more {
+	if flags&factMore != 0 {
 		b = binary.AppendUvarint(b, uint64(place))
-		b = binary.AppendUvarint(b, uint64(f.skipped))
+		b = binary.AppendUvarint(b, uint64(f.skipped)<<2|uint64(f.waiting))
 		b = binary.AppendUvarint(b, uint64(owner))
 	}
 	if f.isRoot {
@@ -320,10 +339,8 @@ func (s *State) writeFact(b []byte, f *fact, place int, series []byte) []byte {
 	if f.hasWait {
 		b = binary.AppendUvarint(b, f.wait)
 	}
-	if f.fidelity != 1 {
+	if flags&factOther != 0 {
 		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(f.fidelity))
-	}
-	if len(f.latencies) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(f.latencies)))
 		for _, one := range f.latencies {
 			b = append(b, byte(one.activity), boolByte(one.ok))
@@ -340,22 +357,46 @@ func (s *State) writeFact(b []byte, f *fact, place int, series []byte) []byte {
 		b = binary.AppendUvarint(b, f.leg.window)
 		b = append(b, series...)
 	}
-	return b
+	return flags, b
 }
 
-// ownerPlace is 0 for none, else one more than its place among the call's owners.
+// ownerPlace is 0 for none, else one more than its place among the call's owners. Of an owner that is one too many,
+// or whose name holds the separator, nothing is known.
 func (s *State) ownerPlace(owner string) int {
-	if owner == "" {
+	if owner == "" || strings.Contains(owner, ownersSeparator) {
 		return 0
 	}
-	r := s.extra()
-	at := slices.Index(r.owners, owner)
-	if at < 0 {
-		at = len(r.owners)
-		// Calls have the same few owners: they share the text.
-		r.owners = append(r.owners, unique.Make(strings.Clone(owner)).Value())
+	if s.owners == (unique.Handle[string]{}) {
+		s.owners = unique.Make(owner)
+		return 1
 	}
-	return at + 1
+	place := 1
+	for known := range strings.SplitSeq(s.owners.Value(), ownersSeparator) {
+		if known == owner {
+			return place
+		}
+		place++
+	}
+	if place > mostOwners {
+		return 0
+	}
+	s.owners = unique.Make(s.owners.Value() + ownersSeparator + owner)
+	return place
+}
+
+// ownerAt is the owner of a place.
+func (s *State) ownerAt(place int) string {
+	if place == 0 {
+		return ""
+	}
+	return s.ownerNames()[place-1]
+}
+
+func (s *State) ownerNames() []string {
+	if s.owners == (unique.Handle[string]{}) {
+		return nil
+	}
+	return strings.Split(s.owners.Value(), ownersSeparator)
 }
 
 func boolByte(is bool) byte {
@@ -365,33 +406,35 @@ func boolByte(is bool) byte {
 	return 0
 }
 
-// all reads the facts of all spans.
+// all reads the facts of all spans that take part in the model.
 func (s *State) all() []fact {
 	facts := make([]fact, 0, s.Spans())
-	for i, at := 0, 0; i < len(s.ids); i++ {
-		flags, rest := s.entry(at)
-		if flags&factDead == 0 {
-			facts = append(facts, s.readEntry(s.ids[i], flags, rest))
+	for at := 0; at < len(s.facts); at += s.length(at) {
+		if s.facts[at]&(factDead|factBare) == 0 {
+			facts = append(facts, s.factAt(at))
 		}
-		at += s.length(at)
 	}
 	return facts
 }
 
-func (s *State) readEntry(id uint64, flags byte, rest []byte) fact {
+func (s *State) factAt(at int) fact {
+	flags, rest := s.entry(at)
 	r := bytesReader{rest}
-	f := fact{id: id, fidelity: 1, trace: s.home, isError: flags&factError != 0, isRoot: flags&factRoot != 0}
-	f.layer = layer(r.byte())
+	f := fact{id: s.idOf(at), fidelity: 1, trace: s.home, isError: flags&factError != 0, isRoot: flags&factRoot != 0}
+	if flags&factBare != 0 {
+		f.layer, f.end = noLayer, s.base+uint64(r.varint())
+		f.start = f.end // nobody asks
+		return f
+	}
 	packed := r.byte()
-	f.activity, f.waiting = activity(packed&63), packed>>6
+	f.layer, f.activity = layer(packed>>4)+callLayer, activity(packed&15)
 	f.start = s.base + uint64(r.varint())
 	f.end = f.start + r.uvarint()
 	if flags&factMore != 0 {
 		f.trace = s.trace(int(r.uvarint()))
-		f.skipped = int(r.uvarint())
-		if owner := r.uvarint(); owner > 0 {
-			f.owner = s.rare.owners[owner-1]
-		}
+		packed := r.uvarint()
+		f.skipped, f.waiting = int(packed>>2), byte(packed&3)
+		f.owner = s.ownerAt(int(r.uvarint()))
 	}
 	if f.isRoot {
 		f.outcome = outcome(r.byte())
@@ -401,31 +444,26 @@ func (s *State) readEntry(id uint64, flags byte, rest []byte) fact {
 	if flags&factWait != 0 {
 		f.hasWait, f.wait = true, r.uvarint()
 	}
-	if flags&factFidelity != 0 {
+	if flags&factOther != 0 {
 		f.fidelity = r.float()
-	}
-	if flags&factLatencies != 0 {
-		f.latencies = make([]latency, r.uvarint())
-		for i := range f.latencies {
-			f.latencies[i] = latency{activity(r.byte()), r.byte() != 0, r.uvarint()}
+		for range r.count(3) {
+			f.latencies = append(f.latencies, latency{activity(r.byte()), r.byte() != 0, r.uvarint()})
 		}
 	}
 	if flags&factLeg != 0 {
-		f.leg = r.leg(&f)
+		f.leg = r.leg()
 	}
 	return f
 }
 
 // Merge adds the spans of another state, as if they had been added to this one.
 func (s *State) Merge(other *State) {
-	for i, at := 0, 0; i < len(other.ids); i++ {
-		flags, rest := other.entry(at)
-		at += other.length(at)
-		if flags&factDead != 0 {
+	for at := 0; at < len(other.facts); at += other.length(at) {
+		if other.facts[at]&factDead != 0 {
 			continue
 		}
-		f := other.readEntry(other.ids[i], flags, rest)
-		if len(s.ids) == 0 && s.facts == nil {
+		f := other.factAt(at)
+		if s.count == 0 {
 			s.home, s.base = f.trace, f.start
 		}
 		place := s.place(f.trace)
@@ -467,18 +505,15 @@ func (s *State) Append(dst []byte) []byte {
 	for _, one := range r.traces {
 		dst = append(dst, one[:]...)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(r.owners)))
-	for _, one := range r.owners {
+	owners := s.ownerNames()
+	dst = binary.AppendUvarint(dst, uint64(len(owners)))
+	for _, one := range owners {
 		dst = binary.AppendUvarint(dst, uint64(len(one)))
 		dst = append(dst, one...)
 	}
 	// Hashes are of this process alone; after a restart they still are as many.
 	dst = binary.AppendUvarint(dst, uint64(len(r.bad)))
 	for _, one := range r.bad {
-		dst = binary.LittleEndian.AppendUint64(dst, one)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(s.ids)))
-	for _, one := range s.ids {
 		dst = binary.LittleEndian.AppendUint64(dst, one)
 	}
 	return append(dst, s.facts...)
@@ -503,41 +538,32 @@ func Load(src []byte) (state State, err error) {
 		extra.traces = append(extra.traces, [16]byte(r.take(16)))
 	}
 	for range r.count(1) {
-		extra.owners = append(extra.owners, unique.Make(string(r.take(r.count(1)))).Value())
+		if owner := string(r.take(r.count(1))); s.ownerPlace(owner) == 0 {
+			return State{}, errStored
+		}
 	}
 	for range r.count(8) {
 		extra.bad = append(extra.bad, binary.LittleEndian.Uint64(r.take(8)))
 	}
 	slices.Sort(extra.bad)
 	extra.bad = slices.Compact(extra.bad)
-	if extra.traces != nil || extra.owners != nil || extra.bad != nil {
+	if extra.traces != nil || extra.bad != nil {
 		s.rare = &extra
 	}
-	for range r.count(8) {
-		s.ids = append(s.ids, binary.LittleEndian.Uint64(r.take(8)))
-	}
 	s.facts = append([]byte(nil), r.rest...)
-	at := 0
-	for _, id := range s.ids {
-		flags, rest := s.entry(at)
-		f := s.readEntry(id, flags, rest)
-		if flags&factDead != 0 || !f.isSound() {
+	for at := 0; at < len(s.facts); at += s.length(at) {
+		f := s.factAt(at)
+		if s.facts[at]&factDead != 0 || !f.isSound() {
 			return State{}, errStored
 		}
-		if f.leg != nil {
-			s.series += int32(len(f.leg.text))
-		}
-		at += s.length(at)
-	}
-	if at != len(s.facts) {
-		return State{}, errStored
+		s.count++
 	}
 	return s, nil
 }
 
 // isSound says whether stored facts are such as readFact gives.
 func (f *fact) isSound() bool {
-	if f.layer < callLayer || f.layer >= layers || f.activity >= activities || f.end < f.start || f.outcome >= outcomes {
+	if f.layer < callLayer || f.layer >= layers || f.layer == unobserved || f.activity >= activities || f.end < f.start || f.outcome >= outcomes {
 		return false
 	}
 	if !(f.fidelity >= 0 && f.fidelity <= 1) || f.waiting > 2 {

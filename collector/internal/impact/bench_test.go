@@ -1,0 +1,84 @@
+package impact
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// benchCall is a call of 300 s with three two-way legs of 60 windows; no two windows alike. Of bad ones a leg loses
+// audio for a while. It is the mix of benchmarks/impact_model.py.
+func benchCall(seed uint64, bad bool) []Input {
+	random := rand.New(rand.NewPCG(seed, 1))
+	const start = uint64(1_700_000_000_000_000_000)
+	span := func(id uint64, name, layer, activity string, from, to uint64) Input {
+		in := Input{Name: name, Start: start + from*1e9, End: start + to*1e9}
+		in.TraceID[0] = 1
+		binary.BigEndian.PutUint64(in.SpanID[:], id)
+		in.Values[AttrLayer] = Value{Kind: KindString, String: layer}
+		if activity != "" {
+			in.Values[AttrActivity] = Value{Kind: KindString, String: activity}
+		}
+		return in
+	}
+	series := func(high float64, harmed bool, decimals int) Value {
+		items := make([]string, 60)
+		for i := range items {
+			value := random.Float64() * high
+			if harmed && i > 20 && i < 40 {
+				value = 8 + random.Float64()*10
+			}
+			items[i] = fmt.Sprintf("%.*f", decimals, value)
+		}
+		return Value{Kind: KindString, String: strings.Join(items, " ")}
+	}
+	call := []Input{
+		span(1, "call inbound", "call", "", 0, 300),
+		span(2, "ivr", "ccaas", "ivr", 0, 20),
+		span(3, "queue", "ccaas", "queue", 20, 35),
+		span(4, "talk", "ccaas", "talk", 35, 300),
+	}
+	for i, layer := range []string{"carrier", "agent_network", "endpoint"} {
+		leg := span(uint64(5+i), layer, layer, "converse", 0, 300)
+		leg.Values[AttrToAgentLoss] = series(0.4, bad && i == 1, 1)
+		leg.Values[AttrToAgentDelay] = series(60, false, 0)
+		leg.Values[AttrToCustomerLoss] = series(0.4, false, 1)
+		leg.Values[AttrToCustomerDelay] = series(60, false, 0)
+		call = append(call, leg)
+	}
+	return call
+}
+
+// BenchmarkVerdict is a call from its first span to its verdict, evidence spans with it; 80 % are healthy.
+func BenchmarkVerdict(b *testing.B) {
+	calls := make([][]Input, 100)
+	for i := range calls {
+		calls[i] = benchCall(uint64(i), i%5 == 0)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := range b.N {
+		var state State
+		for i := range calls[n%len(calls)] {
+			state.Add(&calls[n%len(calls)][i], Default())
+		}
+		state.Verdict(Default(), false).EvidenceSpans()
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
+
+// BenchmarkAdd is a span without series, of a call of twenty spans.
+func BenchmarkAdd(b *testing.B) {
+	in := benchCall(1, false)[2]
+	var state State
+	b.ReportAllocs()
+	for n := range b.N {
+		if n%20 == 0 {
+			state = State{facts: state.facts[:0]}
+		}
+		binary.BigEndian.PutUint64(in.SpanID[:], uint64(n+1))
+		state.Add(&in, Default())
+	}
+}
