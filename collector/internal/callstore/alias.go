@@ -33,9 +33,7 @@ func (s *Store) join(key Key, other Alias, now int64) {
 	sh.redirects[from] = key
 	part := sh.calls[from]
 	if part != nil {
-		sh.unschedule(part)
-		part.list.remove(part)
-		delete(sh.calls, from)
+		sh.take(part)
 		s.calls.Add(-1)
 		if s.settings.Persist {
 			sh.forgotten = append(sh.forgotten, from)
@@ -71,9 +69,8 @@ func (s *Store) merge(sh *shard, c, part *call, now int64) {
 	}
 	switch c.phase {
 	case live:
-		c.phase = held
 		c.flags |= part.flags & announced
-		sh.schedule(c, now+int64(s.settings.Grace))
+		s.hold(sh, c, now)
 	case out: // the call's root has gone: this one has nothing to wait for
 		m := c.more
 		for _, root := range m.held {

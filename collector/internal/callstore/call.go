@@ -30,11 +30,11 @@ const (
 type call struct {
 	key         Key
 	state       impact.State
-	before, aft *call // in its shard's list
-	list        *list
 	first, last int64 // arrivals
+	due         int64 // when it is looked at next
 	copied      unique.Handle[string]
 	more        *more
+	index       int32 // in the heap
 	phase       phase
 	flags       flag
 	warned      uint8 // bits by place of the media layer
@@ -43,13 +43,12 @@ type call struct {
 
 // more is what few calls have at a time.
 type more struct {
-	due     int64 // 0: not in the heap
-	index   int   // in the heap
-	held    []HeldRoot
-	sent    []SpanID // roots that went out
-	digest  uint64   // of the verdict told last
-	number  int      // corrections told
-	aliases []alias
+	correctAt int64 // when the verdict is looked at again; 0 for never
+	held      []HeldRoot
+	sent      []SpanID // roots that went out
+	digest    uint64   // of the verdict told last
+	number    int      // corrections told
+	aliases   []alias
 }
 
 type alias struct {
@@ -61,7 +60,7 @@ func (c *call) has(f flag) bool { return c.flags&f != 0 }
 
 func (c *call) extra() *more {
 	if c.more == nil {
-		c.more = &more{index: -1}
+		c.more = &more{}
 	}
 	return c.more
 }
@@ -108,9 +107,9 @@ func (c *call) unseen() []Alias {
 	return links
 }
 
-// size is the memory of a call in bytes, its place in the map included.
+// size is the memory of a call in bytes, its places in map and heap included.
 func (c *call) size() int {
-	const itself, inMap, inMore = 224, 40, 128
+	const itself, inMap, inMore = 160, 52, 112
 	size := itself + inMap + c.state.Size()
 	if c.more != nil {
 		size += inMore
@@ -121,50 +120,22 @@ func (c *call) size() int {
 	return size
 }
 
-// list is a doubly linked list of calls, the one silent for longest first.
-type list struct {
-	head, tail *call
-}
-
-func (l *list) pushBack(c *call) {
-	c.list, c.before, c.aft = l, l.tail, nil
-	if l.tail != nil {
-		l.tail.aft = c
-	} else {
-		l.head = c
-	}
-	l.tail = c
-}
-
-func (l *list) remove(c *call) {
-	if c.before != nil {
-		c.before.aft = c.aft
-	} else {
-		l.head = c.aft
-	}
-	if c.aft != nil {
-		c.aft.before = c.before
-	} else {
-		l.tail = c.before
-	}
-	c.list, c.before, c.aft = nil, nil, nil
-}
-
-// dueHeap has the calls with something to be done at a time, the soonest first.
+// dueHeap has the calls of a shard, the one that is to be looked at soonest first. A span that comes does not move its
+// call: one that is looked at too soon is put back.
 type dueHeap []*call
 
 func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].more.due < h[j].more.due }
+func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].more.index, h[j].more.index = i, j
+	h[i].index, h[j].index = int32(i), int32(j)
 }
 
 // Push is container/heap's.
 func (h *dueHeap) Push(x any) {
 	c := x.(*call)
-	c.more.index = len(*h)
+	c.index = int32(len(*h))
 	*h = append(*h, c)
 }
 
@@ -174,6 +145,5 @@ func (h *dueHeap) Pop() any {
 	c := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	c.more.index = -1
 	return c
 }

@@ -3,6 +3,7 @@ package callstore
 import (
 	"container/heap"
 	"hash/maphash"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,8 +42,6 @@ type shard struct {
 	now       int64
 	calls     map[Key]*call
 	redirects map[Key]Key
-	live      list // with no root so far, or with one held
-	done      list // told
 	due       dueHeap
 	out       []Emission
 	changed   []*call
@@ -151,7 +150,7 @@ func (s *Store) add(sh *shard, key, via Key, span *Span, now int64) Action {
 	}
 	late := c.phase == out || c.phase == told
 	s.read(c, span)
-	sh.touch(c, now)
+	c.last = now
 	if s.settings.Persist && !c.has(dirty) {
 		c.flags |= dirty
 		sh.changed = append(sh.changed, c)
@@ -180,12 +179,12 @@ func (sh *shard) at(now int64) int64 {
 }
 
 func (s *Store) create(sh *shard, key Key, now int64) *call {
-	c := &call{key: key, first: now, last: now}
+	c := &call{key: key, first: now, last: now, due: now + int64(s.settings.IdleTimeout)}
 	if _, ok := sh.recent[key]; ok {
 		c.flags |= missed
 	}
 	sh.calls[key] = c
-	sh.live.pushBack(c)
+	heap.Push(&sh.due, c)
 	s.calls.Add(1)
 	return c
 }
@@ -214,11 +213,11 @@ func (s *Store) read(c *call, span *Span) {
 func (c *call) copy(values []string) {
 	var given uint8
 	for i, value := range values[:min(len(values), MaxCopied)] {
-		if value != "" && !strings.Contains(value, copiedSeparator) {
+		if value != "" && c.known>>i&1 == 0 && !strings.Contains(value, copiedSeparator) {
 			given |= 1 << i
 		}
 	}
-	if given&^c.known == 0 {
+	if given == 0 {
 		return
 	}
 	all := make([]string, len(values))
@@ -226,7 +225,7 @@ func (c *call) copy(values []string) {
 		copy(all, strings.Split(c.copied.Value(), copiedSeparator))
 	}
 	for i, value := range values {
-		if given&^c.known>>i&1 != 0 {
+		if given>>i&1 != 0 {
 			all[i] = value
 		}
 	}
@@ -241,33 +240,14 @@ func (c *call) copies() []string {
 	return strings.Split(c.copied.Value(), copiedSeparator)
 }
 
-func (sh *shard) touch(c *call, now int64) {
-	c.last = now
-	if l := c.list; l.tail != c {
-		l.remove(c)
-		l.pushBack(c)
-	}
-}
-
-// move brings a call into another list.
-func (sh *shard) move(c *call, to *list) {
-	if c.list == to && to.tail == c {
-		return
-	}
-	c.list.remove(c)
-	to.pushBack(c)
-}
-
 func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
 	if span.Announced {
 		c.flags |= announced
 	}
 	switch {
 	case span.IsStamped && s.settings.TrustStamped:
-		c.phase = out
 		c.flags |= trusted
-		sh.unschedule(c)
-		sh.move(c, &sh.done)
+		s.end(sh, c, out, now)
 		return PassOn
 	case c.isSent(span.SpanID):
 		s.counts.repeated.Add(1)
@@ -292,9 +272,7 @@ func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
 	}
 	m.held = append(m.held, root)
 	if c.phase != held {
-		c.phase = held
-		sh.move(c, &sh.live)
-		sh.schedule(c, now+int64(s.settings.Grace))
+		s.hold(sh, c, now)
 	}
 	return Hold
 }
@@ -306,73 +284,80 @@ func (s *Store) addLate(sh *shard, c *call, now int64) {
 	}
 	s.counts.late.Add(1)
 	if c.phase == told { // told again when it is idle again
-		c.phase = live
-		c.first = now
-		sh.move(c, &sh.live)
+		c.phase, c.first = live, now
+		sh.lookAt(c, now+int64(s.settings.IdleTimeout))
 		return
 	}
-	if c.extra().due != 0 {
+	m := c.extra()
+	if m.correctAt != 0 {
 		return
 	}
 	// Each correction makes the next one wait twice as long: a root far too early brings few of them.
-	wait := int64(s.settings.Grace) << min(c.more.number, 16)
-	sh.schedule(c, now+min(wait, int64(s.settings.CorrectionWindow)/2))
+	wait := int64(s.settings.Grace) << min(m.number, 16)
+	m.correctAt = now + min(wait, int64(s.settings.CorrectionWindow)/2)
+	sh.lookAt(c, m.correctAt)
 }
 
-func (sh *shard) schedule(c *call, due int64) {
-	m := c.extra()
-	m.due = due
-	if m.index >= 0 {
-		heap.Fix(&sh.due, m.index)
-		return
-	}
-	heap.Push(&sh.due, c)
+// hold keeps a call's roots for the grace.
+func (s *Store) hold(sh *shard, c *call, now int64) {
+	c.phase = held
+	sh.lookAt(c, now+int64(s.settings.Grace))
 }
 
-func (sh *shard) unschedule(c *call) {
-	if c.more == nil {
-		return
+// end has a call remembered for as long as it may be corrected.
+func (s *Store) end(sh *shard, c *call, as phase, now int64) {
+	c.phase, c.last = as, now
+	if c.more != nil {
+		c.more.correctAt = 0
 	}
-	if c.more.index >= 0 {
-		heap.Remove(&sh.due, c.more.index)
-	}
-	c.more.due = 0
+	sh.lookAt(c, now+int64(s.settings.CorrectionWindow))
+	s.change(sh, c)
 }
 
-// makeRoom forgets a call, not this one: one that was told, else the one silent for longest.
+func (sh *shard) lookAt(c *call, due int64) {
+	c.due = due
+	heap.Fix(&sh.due, int(c.index))
+}
+
+// Calls that are looked at to find one to forget.
+const sample = 32
+
+// makeRoom forgets a call, not this one: of some, one that was told, else the one silent for longest.
 func (s *Store) makeRoom(but Key, now int64) {
-	for _, of := range []func(*shard) *list{
-		func(sh *shard) *list { return &sh.done },
-		func(sh *shard) *list { return &sh.live },
-	} {
-		var oldest *shard
-		var since int64
-		for i := range s.shards {
-			sh := &s.shards[i]
-			sh.mu.Lock()
-			if c := of(sh).oldest(but); c != nil && (oldest == nil || c.last < since) {
-				oldest, since = sh, c.last
+	var found *shard
+	var oldest Key
+	var since int64
+	toldBefore := false
+	seen := 0
+	first := rand.IntN(shardCount)
+	for i := range shardCount {
+		sh := &s.shards[(first+i)%shardCount]
+		sh.mu.Lock()
+		for _, c := range sh.calls { // in an order of chance
+			if c.key == but {
+				continue
 			}
-			sh.mu.Unlock()
+			isTold := c.phase == out || c.phase == told
+			if found == nil || isTold && !toldBefore || isTold == toldBefore && c.last < since {
+				found, oldest, since, toldBefore = sh, c.key, c.last, isTold
+			}
+			if seen++; seen >= sample {
+				break
+			}
 		}
-		if oldest == nil {
-			continue
+		sh.mu.Unlock()
+		if seen >= sample {
+			break
 		}
-		oldest.mu.Lock()
-		defer oldest.mu.Unlock()
-		if c := of(oldest).oldest(but); c != nil {
-			s.evict(oldest, c, oldest.at(now))
-		}
+	}
+	if found == nil {
 		return
 	}
-}
-
-// oldest is the call silent for longest that is not this one.
-func (l *list) oldest(but Key) *call {
-	if c := l.head; c == nil || c.key != but {
-		return c
+	found.mu.Lock()
+	defer found.mu.Unlock()
+	if c := found.calls[oldest]; c != nil {
+		s.evict(found, c, found.at(now))
 	}
-	return l.head.aft
 }
 
 // evict forgets a call before its time, and tells what is known of it.
@@ -383,7 +368,7 @@ func (s *Store) evict(sh *shard, c *call, now int64) {
 		s.release(sh, c, now)
 	case c.phase == live:
 		s.tell(sh, c, now)
-	case c.more != nil && c.more.due != 0:
+	case c.more != nil && c.more.correctAt != 0:
 		s.correct(sh, c)
 	}
 	s.counts.evicted.Add(1)
@@ -398,10 +383,14 @@ func (s *Store) evict(sh *shard, c *call, now int64) {
 	sh.recent[c.key] = struct{}{}
 }
 
-func (s *Store) forget(sh *shard, c *call) {
-	sh.unschedule(c)
-	c.list.remove(c)
+// take takes a call out of its shard.
+func (sh *shard) take(c *call) {
+	heap.Remove(&sh.due, int(c.index))
 	delete(sh.calls, c.key)
+}
+
+func (s *Store) forget(sh *shard, c *call) {
+	sh.take(c)
 	s.calls.Add(-1)
 	if s.settings.Persist {
 		sh.forgotten = append(sh.forgotten, c.key)

@@ -1,6 +1,7 @@
 package callstore
 
 import (
+	"container/heap"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -104,12 +105,12 @@ func (s *Store) Restore(record Record, now int64, clean bool) error {
 		return errRecord
 	}
 	sh.calls[key] = c
-	s.calls.Add(1)
+	c.due = c.last + int64(s.settings.CorrectionWindow)
 	if c.phase == live {
-		sh.live.pushBack(c)
-	} else {
-		sh.done.pushBack(c)
+		c.due = c.last + int64(s.settings.IdleTimeout)
 	}
+	heap.Push(&sh.due, c)
+	s.calls.Add(1)
 	sh.mu.Unlock()
 	if c.more != nil {
 		for _, one := range c.more.aliases {
@@ -145,10 +146,7 @@ func (s *Store) SentBefore(key Key, root SpanID, now int64) {
 		if m.digest == 0 || c.phase != out {
 			m.digest = digestOf(s.verdictOf(c))
 		}
-		sh.unschedule(c)
-		c.phase, c.last = out, sh.at(now)
-		sh.move(c, &sh.done)
-		s.change(sh, c)
+		s.end(sh, c, out, sh.at(now))
 	})
 }
 
@@ -198,7 +196,7 @@ func (c *call) load(b []byte) error {
 	c.phase, c.flags, c.warned, c.known = phase(r.byte()), flag(r.byte())&^dirty, r.byte(), r.byte()
 	c.first, c.last = r.varint(), r.varint()
 	copied := string(r.take(r.count(1)))
-	m := more{index: -1}
+	var m more
 	m.digest = r.uint64()
 	m.number = int(min(r.uvarint(), 1<<30))
 	for range r.count(len(SpanID{})) {
@@ -293,8 +291,8 @@ func (s *Store) Unhold(key Key, root SpanID) {
 		}
 		c.more.held = slices.DeleteFunc(c.more.held, func(one HeldRoot) bool { return one.Span == root })
 		if len(c.more.held) == 0 && c.phase == held {
-			sh.unschedule(c)
 			c.phase = live
+			sh.lookAt(c, c.last+int64(s.settings.IdleTimeout))
 		}
 	})
 }

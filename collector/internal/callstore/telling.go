@@ -1,7 +1,6 @@
 package callstore
 
 import (
-	"container/heap"
 	"fmt"
 	"hash/fnv"
 
@@ -30,26 +29,31 @@ func (s *Store) Due(now int64) []Emission {
 func (s *Store) Waiting() int { return int(s.waiting.Load()) }
 
 func (s *Store) sweep(sh *shard, now int64) {
-	for len(sh.due) > 0 && sh.due[0].more.due <= now {
-		c := heap.Pop(&sh.due).(*call)
-		c.more.due = 0
-		if c.phase == held {
-			s.release(sh, c, now)
-		} else {
-			s.correct(sh, c)
-		}
+	for len(sh.due) > 0 && sh.due[0].due <= now {
+		s.look(sh, sh.due[0], now)
 	}
-	for c := sh.live.head; c != nil && now-c.last >= int64(s.settings.IdleTimeout); c = sh.live.head {
-		s.tell(sh, c, now)
-		if c.list == &sh.live { // there was nothing to tell
+}
+
+// look does what is due of a call; in the end it is due later, or forgotten.
+func (s *Store) look(sh *shard, c *call, now int64) {
+	switch c.phase {
+	case held:
+		s.release(sh, c, now)
+	case live:
+		if idle := c.last + int64(s.settings.IdleTimeout); idle > now {
+			sh.lookAt(c, idle)
+		} else if s.tell(sh, c, now); c.phase == live { // there was nothing to tell
 			s.forget(sh, c)
 		}
-	}
-	for c := sh.done.head; c != nil && now-c.last >= int64(s.settings.CorrectionWindow); c = sh.done.head {
-		if c.more != nil && c.more.due != 0 {
+	default:
+		if c.more != nil && c.more.correctAt != 0 {
 			s.correct(sh, c)
 		}
-		s.forget(sh, c)
+		if end := c.last + int64(s.settings.CorrectionWindow); end > now {
+			sh.lookAt(c, end)
+		} else {
+			s.forget(sh, c)
+		}
 	}
 }
 
@@ -67,15 +71,12 @@ func (s *Store) verdictOf(c *call) *impact.Verdict {
 func (s *Store) release(sh *shard, c *call, now int64) {
 	one := s.judged(c)
 	m := c.more
-	sh.unschedule(c)
 	for _, root := range m.held {
 		m.sent = append(m.sent, root.Span)
 	}
 	m.held = nil
 	before := m.digest
-	c.phase, c.last = out, now
-	sh.move(c, &sh.done)
-	s.change(sh, c)
+	s.end(sh, c, out, now)
 	if one.Kind == Judged {
 		m.digest = digestOf(one.Verdict)
 	}
@@ -114,20 +115,17 @@ func (s *Store) tell(sh *shard, c *call, now int64) {
 			Kind: PartialCall, Key: c.key, Verdict: verdict, Copied: c.copies(), Links: c.unseen(),
 		})
 	}
-	c.phase = told
-	sh.move(c, &sh.done)
-	c.last = now
-	s.change(sh, c)
+	s.end(sh, c, told, now)
 }
 
 // correct says what a call's verdict is now, if that is not what was said last.
 func (s *Store) correct(sh *shard, c *call) {
-	sh.unschedule(c)
+	m := c.extra()
+	m.correctAt = 0
 	if c.has(trusted) {
 		return
 	}
 	verdict := s.verdictOf(c)
-	m := c.extra()
 	digest := digestOf(verdict)
 	if digest == m.digest {
 		return
@@ -170,13 +168,12 @@ func (s *Store) Flush(now int64) []Emission {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.mu.Lock()
-		for len(sh.due) > 0 {
-			c := heap.Pop(&sh.due).(*call)
-			c.more.due = 0
-			if c.phase == held {
+		for _, c := range sh.calls {
+			switch {
+			case c.phase == held:
 				c.flags |= missed
 				s.release(sh, c, sh.at(now))
-			} else {
+			case c.more != nil && c.more.correctAt != 0:
 				s.correct(sh, c)
 			}
 		}
@@ -214,10 +211,7 @@ func (s *Store) Sent(one Emission, now int64) {
 		m.sent = append(m.sent, one.Root.Span)
 		m.digest = digestOf(one.Verdict)
 		c.flags |= missed
-		c.phase, c.last = out, sh.at(now)
-		sh.unschedule(c)
-		sh.move(c, &sh.done)
-		s.change(sh, c)
+		s.end(sh, c, out, sh.at(now))
 	})
 }
 

@@ -83,8 +83,8 @@ func readFact(f *fact, in *Input, p *Parameters, buffer []byte) []byte {
 	f.layer = layerOf(f.textOf(&in.Values[AttrLayer]))
 	f.activity = activityOf(f.textOf(&in.Values[AttrActivity]))
 	if f.layer == noLayer {
-		if session, ok := p.table("makers.sessions")[in.Name]; ok {
-			f.layer = layerOf(session)
+		if session, ok := p.sessions[in.Name]; ok {
+			f.layer = session
 			if f.activity == noActivity {
 				f.activity = converse
 			}

@@ -51,6 +51,9 @@ type Parameters struct {
 	values map[string]any
 
 	// What follows is worked out of the values.
+	sessions      map[string]layer
+	latencies     map[string]string
+	latencyStarts [256]bool // first bytes of their names: nearly every attribute has another
 	allowances    []allowance
 	defaultLayers [activities]layer
 	setupBefore   uint64
@@ -84,6 +87,15 @@ func Default() *Parameters { return defaultParameters }
 
 func prepare(values map[string]any) *Parameters {
 	p := &Parameters{values: values}
+	p.sessions, p.latencies = map[string]layer{}, p.table("makers.latencies")
+	for name, layer := range p.table("makers.sessions") {
+		p.sessions[name] = layerOf(layer)
+	}
+	for name := range p.latencies {
+		if name != "" {
+			p.latencyStarts[name[0]] = true
+		}
+	}
 	for a := range activities {
 		p.defaultLayers[a] = noLayer
 	}
@@ -120,13 +132,16 @@ func (p *Parameters) priced() bool {
 
 // Latency gives the activity whose wait another maker's attribute tells, in seconds.
 func (p *Parameters) Latency(attribute string) (activity string, ok bool) {
-	activity, ok = p.table("makers.latencies")[attribute]
+	if attribute == "" || !p.latencyStarts[attribute[0]] {
+		return "", false
+	}
+	activity, ok = p.latencies[attribute]
 	return activity, ok
 }
 
 // IsSession says whether a span of this name is another maker's session.
 func (p *Parameters) IsSession(name string) bool {
-	_, ok := p.table("makers.sessions")[name]
+	_, ok := p.sessions[name]
 	return ok
 }
 
