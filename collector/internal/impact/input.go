@@ -1,5 +1,7 @@
 package impact
 
+import "github.com/cxotel/cxotel/collector/internal/spec"
+
 // Attr numbers the attributes that the model reads. Everything else on a span is ignored.
 type Attr uint8
 
@@ -81,41 +83,41 @@ func (in *Input) Reset() {
 // Key gives the number of an attribute by its name; false for one that the model does not read.
 func Key(name string) (Attr, bool) {
 	switch name {
-	case "cx.layer":
+	case spec.CxLayer:
 		return AttrLayer, true
-	case "cx.activity":
+	case spec.CxActivity:
 		return AttrActivity, true
-	case "cx.owner":
+	case spec.CxOwner:
 		return AttrOwner, true
-	case "cx.wait.seconds":
+	case spec.CxWaitSeconds:
 		return AttrWaitSeconds, true
-	case "cx.crm.waiting":
+	case spec.CxCrmWaiting:
 		return AttrCRMWaiting, true
-	case "cx.handoff.fidelity":
+	case spec.CxHandoffFidelity:
 		return AttrFidelity, true
-	case "cx.handoff.keys.expected":
+	case spec.CxHandoffKeysExpected:
 		return AttrKeysExpected, true
-	case "cx.handoff.keys.delivered":
+	case spec.CxHandoffKeysDelivered:
 		return AttrKeysDelivered, true
-	case "cx.call.outcome":
+	case spec.CxCallOutcome:
 		return AttrOutcome, true
-	case "cx.call.medium":
+	case spec.CxCallMedium:
 		return AttrMedium, true
-	case "cx.media.window":
+	case spec.CxMediaWindow:
 		return AttrWindow, true
-	case "cx.media.scope":
+	case spec.CxMediaScope:
 		return AttrScope, true
-	case "cx.media.to_agent.loss_pct":
+	case spec.CxMediaToAgentLossPct:
 		return AttrToAgentLoss, true
-	case "cx.media.to_agent.delay_ms":
+	case spec.CxMediaToAgentDelayMs:
 		return AttrToAgentDelay, true
-	case "cx.media.to_customer.loss_pct":
+	case spec.CxMediaToCustomerLossPct:
 		return AttrToCustomerLoss, true
-	case "cx.media.to_customer.delay_ms":
+	case spec.CxMediaToCustomerDelayMs:
 		return AttrToCustomerDelay, true
-	case "cx.media.to_agent.ie":
+	case spec.CxMediaToAgentIe:
 		return AttrToAgentIE, true
-	case "cx.media.to_customer.ie":
+	case spec.CxMediaToCustomerIe:
 		return AttrToCustomerIE, true
 	}
 	return 0, false
