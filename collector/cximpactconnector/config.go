@@ -1,0 +1,55 @@
+package cximpactconnector
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/cxotel/cxotel/collector/internal/spec"
+)
+
+// written are the names that metrics have of themselves: a dimension of the same name would be written twice.
+var written = []string{
+	spec.CxLayer, spec.CxOwner, spec.CxImpactSeverity, spec.CxCallOutcome, spec.CxWarningWhat, overflowAttribute,
+}
+
+// check says what the schema in metadata.yaml cannot: all that is wrong, and how to mend it.
+func check(c *Config) error {
+	var all []error
+	refuse := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	seen := map[string]bool{}
+	for i, one := range c.Dimensions {
+		switch {
+		case one.Name == "":
+			refuse("dimensions[%d]: has no name; give the name of an attribute", i)
+		case slices.Contains(written, one.Name):
+			refuse("dimensions[%d]: %s is written anyway, where it applies; leave it out", i, one.Name)
+		case strings.HasPrefix(one.Name, personal):
+			refuse("dimensions[%d]: %s is personal; metrics and log records must not carry it", i, one.Name)
+		case seen[one.Name]:
+			refuse("dimensions[%d]: %s is given twice", i, one.Name)
+		}
+		if len(one.Default) > maxText {
+			refuse("dimensions[%d]: default has %d bytes; at most %d", i, len(one.Default), maxText)
+		}
+		seen[one.Name] = true
+	}
+	if c.FlushInterval <= 0 {
+		refuse("flush_interval: %v given; must be longer than 0s", c.FlushInterval)
+	}
+	if c.SeriesExpiration != 0 && c.SeriesExpiration < 2*c.FlushInterval {
+		refuse("series_expiration: %v given; must be 0s (never), or at least twice flush_interval (%v), as a new series needs two flushes",
+			c.SeriesExpiration, c.FlushInterval)
+	}
+	if c.ExemplarsPerSeries < 0 {
+		refuse("exemplars_per_series: %d given; must not be negative", c.ExemplarsPerSeries)
+	}
+	for i, bound := range c.MosBuckets {
+		if math.IsNaN(bound) || math.IsInf(bound, 0) || i > 0 && bound <= c.MosBuckets[i-1] {
+			refuse("mos_buckets[%d]: %v given; bounds are numbers, each greater than the one before", i, bound)
+		}
+	}
+	return errors.Join(all...)
+}
