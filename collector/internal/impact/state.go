@@ -550,7 +550,8 @@ func Load(src []byte) (state State, err error) {
 	if extra.traces != nil || extra.bad != nil {
 		s.rare = &extra
 	}
-	s.facts = append([]byte(nil), r.rest...)
+	s.facts = make([]byte, len(r.rest)) // no room behind: what reaches past the end is found
+	copy(s.facts, r.rest)
 	for at := 0; at < len(s.facts); at += s.length(at) {
 		f := s.factAt(at)
 		if s.facts[at]&factDead != 0 || !f.isSound() {
