@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -137,3 +138,14 @@ def stretched(spans: list[Span]) -> list[Span]:
         return T0 + (moment - T0) * 1013 // 1009 if 0 < moment < 2**63 else moment
 
     return [dataclasses.replace(one, start=moved(one.start), end=moved(one.end)) for one in spans]
+
+
+def joined(many: list[list[Span]], *, apart: bool) -> list[Span]:
+    """All spans of many calls as one call; unless `apart` spans with one id are copies."""
+    found: list[Span] = []
+    for number, spans in enumerate(many):
+        for one in spans:
+            is_named = apart and re.fullmatch("0{12}[0-9a-f]{4}", one.span_id) and int(one.span_id, 16)
+            span_id = f"{int(one.span_id, 16) + number * 2**16:016x}" if is_named else one.span_id
+            found.append(dataclasses.replace(one, span_id=span_id))
+    return found
