@@ -34,12 +34,13 @@ type State struct {
 type rare struct {
 	traces [][16]byte       // trace ids besides home
 	bad    []uint64         // hashes of spans that could not be read, each once
+	others int              // more of these, which are not told apart
 	index  map[uint64][]int // entries by span id, for calls of many spans
 }
 
 const (
 	indexed = 64 // spans from which on ids are looked up, not gone through
-	// Bad spans that are told apart.
+	// Bad spans that are told apart; of further ones each is counted.
 	mostBad = 4096
 	// Owners of one call that are told apart; a call has one for each layer, or a few.
 	mostOwners      = 64
@@ -147,9 +148,21 @@ func (s *State) addBad(in *Input) {
 func (s *State) countBad(hash uint64) {
 	r := s.extra()
 	at, known := slices.BinarySearch(r.bad, hash)
-	if !known && len(r.bad) < mostBad {
+	switch {
+	case known:
+	case len(r.bad) < mostBad:
 		r.bad = slices.Insert(r.bad, at, hash)
+	default:
+		r.others++
 	}
+}
+
+// badSpans is how many spans could not be read as a whole.
+func (s *State) badSpans() int {
+	if s.rare == nil {
+		return 0
+	}
+	return len(s.rare.bad) + s.rare.others
 }
 
 // place is 0 for the home trace, else one more than its place in traces.
@@ -484,6 +497,9 @@ func (s *State) Merge(other *State) {
 		for _, hash := range other.rare.bad {
 			s.countBad(hash)
 		}
+		if other.rare.others > 0 {
+			s.extra().others += other.rare.others
+		}
 	}
 }
 
@@ -516,6 +532,7 @@ func (s *State) Append(dst []byte) []byte {
 	for _, one := range r.bad {
 		dst = binary.LittleEndian.AppendUint64(dst, one)
 	}
+	dst = binary.AppendUvarint(dst, uint64(r.others))
 	return append(dst, s.facts...)
 }
 
@@ -545,9 +562,10 @@ func Load(src []byte) (state State, err error) {
 	for range r.count(8) {
 		extra.bad = append(extra.bad, binary.LittleEndian.Uint64(r.take(8)))
 	}
+	extra.others = int(min(r.uvarint(), math.MaxInt32))
 	slices.Sort(extra.bad)
 	extra.bad = slices.Compact(extra.bad)
-	if extra.traces != nil || extra.bad != nil {
+	if extra.traces != nil || extra.bad != nil || extra.others > 0 {
 		s.rare = &extra
 	}
 	s.facts = make([]byte, len(r.rest)) // no room behind: what reaches past the end is found

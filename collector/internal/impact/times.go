@@ -44,13 +44,23 @@ func rounded(value float64, decimals int) float64 {
 }
 
 // whole is a sum of charges in whole ns: what is said of it does not hang on the order of adding up.
-func whole(ns float64) int64 { return int64(math.Floor(ns + 0.5)) }
+func whole(ns float64) uint64 {
+	const most = 1 << 64
+	switch rounded := math.Floor(ns + 0.5); {
+	case !(rounded > 0):
+		return 0
+	case rounded >= most:
+		return math.MaxUint64
+	default:
+		return uint64(rounded)
+	}
+}
 
 // milliseconds is a sum of charges in whole ms, rounded half up.
-func milliseconds(ns float64) int64 { return (whole(ns) + 500_000) / 1_000_000 }
+func milliseconds(ns float64) int64 { return int64(plus(whole(ns), 500_000) / 1_000_000) }
 
 // roundedSeconds is a sum of charges in seconds, rounded half up, exactly.
 func roundedSeconds(ns float64, decimals int) float64 {
-	unit := int64(math.Pow10(9 - decimals))
-	return float64((whole(ns)+unit/2)/unit) / math.Pow10(decimals)
+	unit := uint64(math.Pow10(9 - decimals))
+	return float64(plus(whole(ns), unit/2)/unit) / math.Pow10(decimals)
 }

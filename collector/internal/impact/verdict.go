@@ -49,11 +49,7 @@ type Verdict struct {
 
 // Verdict judges the call by what has come so far. A verdict without a root is partial in any case.
 func (s *State) Verdict(p *Parameters, partial bool) *Verdict {
-	bad := 0
-	if s.rare != nil {
-		bad = len(s.rare.bad)
-	}
-	c := newCall(s.all(), bad, p)
+	c := newCall(s.all(), s.badSpans(), p)
 	lost := reworkOf(c)
 	l := account(c, lost)
 	l.settle()
@@ -213,7 +209,7 @@ func feltOf(c *call, l *ledger) []string {
 	}
 	found := []string{}
 	for _, one := range felt {
-		if lost, ok := l.felt[one]; ok && whole(lost) >= int64(c.p.feltLeast) || one == outcome {
+		if lost, ok := l.felt[one]; ok && whole(lost) >= c.p.feltLeast || one == outcome {
 			found = append(found, one)
 		}
 	}
