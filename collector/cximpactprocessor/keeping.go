@@ -58,7 +58,7 @@ func openKeeper(ctx context.Context, p *impactProcessor, host component.Host) (*
 		return nil, fmt.Errorf("storage: %w", err)
 	}
 	k := &keeper{p: p, client: client}
-	if err := k.restore(ctx); err != nil {
+	if err := k.restore(ctx); err != nil { // what is sent again is sent when the processor runs
 		return nil, errors.Join(fmt.Errorf("storage: %w", err), client.Close(ctx))
 	}
 	return k, nil
@@ -68,13 +68,16 @@ func recordName(root callstore.SpanID, key callstore.Key) string {
 	return hex.EncodeToString(root[:]) + "/" + key.Text()
 }
 
+// sentName is the record of a release with roots.
+func sentName(one *release) string { return sentPrefix + recordName(one.roots[0].span, one.key) }
+
 // keepRoots stores roots before they are acknowledged; those that could not be stored are given back.
-func (k *keeper) keepRoots(tenant *callstore.Tenant, roots []takenRoot) []takenRoot {
+func (k *keeper) keepRoots(tenant *callstore.Tenant, roots []callstore.HeldRoot) []callstore.HeldRoot {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var operations []*storage.Operation
 	for _, root := range roots {
-		key := callstore.Key{Tenant: tenant, Trace: root.trace}
+		key := callstore.Key{Tenant: tenant, Trace: root.Trace}
 		if k.p.store.Holds(key, root.Span) { // else it is stored as sent by now
 			operations = append(operations, storage.SetOperation(rootPrefix+recordName(root.Span, key), root.Payload))
 		}
@@ -83,7 +86,7 @@ func (k *keeper) keepRoots(tenant *callstore.Tenant, roots []takenRoot) []takenR
 		return nil
 	}
 	for _, root := range roots {
-		k.p.store.Unhold(callstore.Key{Tenant: tenant, Trace: root.trace}, root.Span)
+		k.p.store.Unhold(callstore.Key{Tenant: tenant, Trace: root.Trace}, root.Span)
 	}
 	return roots
 }
@@ -101,9 +104,10 @@ func (k *keeper) keepReleases(releases []release) {
 		if err != nil {
 			continue // of a message made here: it has no error to give
 		}
-		operations = append(operations, storage.SetOperation(sentPrefix+recordName(one.roots[0], one.key), payload))
+		operations = append(operations, storage.SetOperation(sentName(one), payload))
 		for _, root := range one.roots {
-			operations = append(operations, storage.DeleteOperation(rootPrefix+recordName(root, one.key)))
+			name := recordName(root.span, callstore.Key{Tenant: one.key.Tenant, Trace: root.trace})
+			operations = append(operations, storage.DeleteOperation(rootPrefix+name))
 		}
 	}
 	k.write(operations)
@@ -117,7 +121,7 @@ func (k *keeper) sent(releases []release) {
 	for i := range releases {
 		one := &releases[i]
 		if len(one.roots) > 0 {
-			operations = append(operations, storage.DeleteOperation(sentPrefix+recordName(one.roots[0], one.key)))
+			operations = append(operations, storage.DeleteOperation(sentName(one)))
 		}
 		if record := k.p.store.Record(one.key); record.Value != nil {
 			operations = append(operations, storage.SetOperation(callPrefix+record.Name, record.Value))
@@ -252,27 +256,39 @@ func (k *keeper) restoreRoots(records []callstore.Record, now int64) {
 		}
 		k.p.reader.read(span, roots[0])
 		span.Payload, span.IsStamped = one.Value, false
-		if k.p.store.Add(key.Tenant, span, now) != callstore.Hold {
-			k.p.sender.send([]release{{key: key, roots: []callstore.SpanID{span.SpanID}, traces: td}})
+		switch k.p.store.Add(key.Tenant, span, now) {
+		case callstore.Hold:
+		case callstore.Drop: // it has gone out with its verdict
+			k.write([]*storage.Operation{storage.DeleteOperation(rootPrefix + one.Name)})
+		default:
+			unstamp(roots[0])
+			passed := []release{{key: key, roots: []rootID{{span.TraceID, span.SpanID}}, traces: td}}
+			k.keepReleases(passed)
+			k.p.sender.sendSoon(passed)
 		}
 	}
 }
 
 // restoreSent sends again what may not have arrived: the same spans, so that copies do no harm.
 func (k *keeper) restoreSent(records []callstore.Record, now int64) {
+	var again []release
 	for _, one := range records {
 		key, roots, td, err := k.stored(one)
 		if err != nil {
 			k.unreadable(sentPrefix, one, err)
 			continue
 		}
-		ids := make([]callstore.SpanID, len(roots))
-		for i, root := range roots {
-			ids[i] = callstore.SpanID(root.SpanID())
-			k.p.store.SentBefore(key, ids[i], now)
+		if !k.p.store.Knows(key) {
+			k.p.store.Missed(key, now)
 		}
-		k.p.sender.send([]release{{key: key, roots: ids, traces: td}})
+		ids := make([]rootID, len(roots))
+		for i, root := range roots {
+			ids[i] = rootID{callstore.TraceID(root.TraceID()), callstore.SpanID(root.SpanID())}
+			k.p.store.SentBefore(key, ids[i].span, now)
+		}
+		again = append(again, release{key: key, roots: ids, traces: td})
 	}
+	k.p.sender.sendSoon(again)
 }
 
 var errStored = errors.New("not spans as this processor stores them")

@@ -106,6 +106,9 @@ func (p *impactProcessor) Start(ctx context.Context, host component.Host) error 
 		p.keeper = keeper
 	}
 	p.done.Go(p.run)
+	if p.keeper != nil {
+		p.done.Go(p.keep)
+	}
 	return nil
 }
 
@@ -120,9 +123,20 @@ func (p *impactProcessor) run() {
 			now := p.now()
 			p.sender.send(p.due(now))
 			p.sender.retry(now)
-			if p.keeper != nil {
-				p.keeper.keepChanged(now)
-			}
+		}
+	}
+}
+
+// keep stores facts, apart from run, which may wait for the next component.
+func (p *impactProcessor) keep() {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticker.C:
+			p.keeper.keepChanged(p.now())
 		}
 	}
 }
@@ -225,7 +239,7 @@ func (p *impactProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) e
 	}
 	sentNow := make([]callstore.Emission, 0, len(batch.unheld))
 	for _, root := range batch.unheld {
-		one := p.store.JudgeNow(tenant, root.trace, root.HeldRoot)
+		one := p.store.JudgeNow(tenant, root)
 		if err := p.renderer.render(td, one); err != nil {
 			return consumererror.NewPermanent(err)
 		}
@@ -244,15 +258,10 @@ func (p *impactProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) e
 	return nil
 }
 
-type takenRoot struct {
-	callstore.HeldRoot
-	trace callstore.TraceID
-}
-
 // taken is what was taken out of a batch.
 type taken struct {
-	held   []takenRoot
-	unheld []takenRoot // to be judged at once
+	held   []callstore.HeldRoot
+	unheld []callstore.HeldRoot // to be judged at once
 }
 
 // take shows every span to the store and takes the roots out.
@@ -298,7 +307,7 @@ func (p *impactProcessor) takeRoot(
 	resource ptrace.ResourceSpans, scope ptrace.ScopeSpans, one ptrace.Span,
 ) bool {
 	span.Payload = payloadOf(resource, scope, one)
-	root := takenRoot{callstore.HeldRoot{Span: span.SpanID, End: span.End, Payload: span.Payload}, span.TraceID}
+	root := callstore.HeldRoot{Trace: span.TraceID, Span: span.SpanID, End: span.End, Payload: span.Payload}
 	switch p.store.Add(tenant, span, now) {
 	case callstore.Hold:
 		batch.held = append(batch.held, root)

@@ -23,17 +23,23 @@ const (
 // release is an emission as spans. Its content is settled: it is sent until somebody takes it.
 type release struct {
 	key    callstore.Key
-	roots  []callstore.SpanID
+	roots  []rootID
 	traces ptrace.Traces
 }
 
-func rootsOf(one callstore.Emission) []callstore.SpanID {
-	roots := make([]callstore.SpanID, 0, len(one.Others)+1)
+// rootID names a root by its own trace, which may be another than its call's.
+type rootID struct {
+	trace callstore.TraceID
+	span  callstore.SpanID
+}
+
+func rootsOf(one callstore.Emission) []rootID {
+	roots := make([]rootID, 0, len(one.Others)+1)
 	for _, other := range one.Others {
-		roots = append(roots, other.Span)
+		roots = append(roots, rootID{other.Trace, other.Span})
 	}
 	if one.Kind == callstore.Judged {
-		roots = append(roots, one.Root.Span)
+		roots = append(roots, rootID{one.Root.Trace, one.Root.Span})
 	}
 	return roots
 }
@@ -69,14 +75,27 @@ func (s *sender) waiting() int {
 	return s.count
 }
 
-// send begins to send releases.
+// send begins to send releases. It waits while too many requests are under way.
 func (s *sender) send(releases []release) {
-	if len(releases) == 0 {
-		return
+	for _, one := range s.grouped(releases) {
+		s.start(one)
 	}
+}
+
+// sendSoon has releases sent by the next retry, and does not wait.
+func (s *sender) sendSoon(releases []release) {
+	groups := s.grouped(releases)
+	s.mu.Lock()
+	s.refused = append(s.refused, groups...)
+	s.mu.Unlock()
+}
+
+// grouped makes requests of releases, and counts them as waiting.
+func (s *sender) grouped(releases []release) []*group {
 	s.mu.Lock()
 	s.count += len(releases)
 	s.mu.Unlock()
+	var groups []*group
 	byTenant := map[*callstore.Tenant][]release{}
 	for _, one := range releases {
 		byTenant[one.key.Tenant] = append(byTenant[one.key.Tenant], one)
@@ -84,10 +103,11 @@ func (s *sender) send(releases []release) {
 	for _, all := range byTenant {
 		for len(all) > 0 {
 			n := min(len(all), mostInRequest)
-			s.start(&group{releases: all[:n:n]})
+			groups = append(groups, &group{releases: all[:n:n]})
 			all = all[n:]
 		}
 	}
+	return groups
 }
 
 // retry begins to send again what was refused and is due.

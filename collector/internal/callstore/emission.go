@@ -40,6 +40,7 @@ type Emission struct {
 
 // HeldRoot is a root as it came.
 type HeldRoot struct {
+	Trace   TraceID // its own: that of its call may be another, where a key is an alias
 	Span    SpanID
 	End     uint64
 	Payload []byte

@@ -258,7 +258,7 @@ func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
 		return HoldNot
 	}
 	m := c.extra()
-	root := HeldRoot{span.SpanID, span.End, span.Payload}
+	root := HeldRoot{span.TraceID, span.SpanID, span.End, span.Payload}
 	for i := range m.held {
 		if m.held[i].Span == root.Span {
 			if root.End >= m.held[i].End {

@@ -106,10 +106,17 @@ func (s *Store) Restore(record Record, now int64, clean bool) error {
 	}
 	sh.calls[key] = c
 	c.due = c.last + int64(s.settings.CorrectionWindow)
-	if c.phase == live {
+	switch {
+	case c.phase == live:
 		c.due = c.last + int64(s.settings.IdleTimeout)
+	case c.phase == out && c.more != nil && c.more.digest != 0: // it may have been about to be corrected
+		c.more.correctAt = now + int64(s.settings.Grace)
+		c.due = c.more.correctAt
 	}
 	heap.Push(&sh.due, c)
+	if c.has(missed) { // also to be known after a clean stop, if nothing comes till then
+		s.change(sh, c)
+	}
 	s.calls.Add(1)
 	sh.mu.Unlock()
 	if c.more != nil {

@@ -184,8 +184,8 @@ func (s *Store) Flush(now int64) []Emission {
 
 // JudgeNow gives a root that cannot be held with its verdict at once, as partial. Once that was sent, Sent must be
 // called; else the root is as if it had never come.
-func (s *Store) JudgeNow(tenant *Tenant, trace TraceID, root HeldRoot) Emission {
-	one := Emission{Kind: Passed, Key: Key{tenant, trace}, Others: []HeldRoot{root}}
+func (s *Store) JudgeNow(tenant *Tenant, root HeldRoot) Emission {
+	one := Emission{Kind: Passed, Key: Key{tenant, root.Trace}, Others: []HeldRoot{root}}
 	s.with(one.Key, func(_ *shard, c *call) {
 		one = Emission{Key: c.key, Copied: c.copies(), Links: c.unseen()}
 		one.Verdict = c.state.Verdict(s.settings.Parameters, true)
