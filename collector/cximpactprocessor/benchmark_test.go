@@ -152,18 +152,34 @@ func BenchmarkPassedSpanParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkWholeCall is a call from its first span to its verdict sent: twenty spans and a root.
+// BenchmarkWholeCall is a call from its first span to its verdict sent: ten spans, three legs with media series and a
+// root.
 func BenchmarkWholeCall(b *testing.B) {
 	p := benchProcessor(b)
 	now := epoch
 	p.now = func() int64 { return now }
+	spans := append([]lifecycleSpan{}, mix...)
+	for _, layer := range []string{"carrier", "agent_network", "endpoint"} {
+		spans = append(spans, lifecycleSpan{Name: layer, To: 300, Layer: layer, Activity: "converse", Attributes: map[string]any{
+			spec.CxMediaToAgentLossPct: "0*20 0.4 0*12 1.2 0*26", spec.CxMediaToAgentDelayMs: "20*12 21*30 24*18",
+			spec.CxMediaToCustomerLossPct: "0*60", spec.CxMediaToCustomerDelayMs: "20*60",
+		}})
+	}
+	root := rootSpan
+	root.To = 300
+	spans = append(spans, root)
+	for i := range spans {
+		spans[i].ID = uint64(i + 1)
+	}
+	b.ResetTimer()
 	for n := range b.N {
-		spans := append([]lifecycleSpan{}, mix...)
-		spans = append(spans, rootSpan)
+		b.StopTimer()
 		for i := range spans {
-			spans[i].ID, spans[i].Call = uint64(i+1), fmt.Sprint(n)
+			spans[i].Call = fmt.Sprint(n)
 		}
-		if err := p.ConsumeTraces(context.Background(), requestOf(spans...)); err != nil {
+		td := requestOf(spans...)
+		b.StartTimer()
+		if err := p.ConsumeTraces(context.Background(), td); err != nil {
 			b.Fatal(err)
 		}
 		if n%1000 == 999 {

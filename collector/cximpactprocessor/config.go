@@ -33,6 +33,12 @@ func (c *Config) check() (*impact.Parameters, error) {
 	if c.CorrectionWindow <= c.Grace {
 		refuse("correction_window: %v given; must be longer than grace (%v)", c.CorrectionWindow, c.Grace)
 	}
+	if c.MaxCalls < 1 {
+		refuse("max_calls: %d given; must be 1 or more", c.MaxCalls)
+	}
+	if c.MetadataCardinalityLimit < 1 {
+		refuse("metadata_cardinality_limit: %d given; must be 1 or more", c.MetadataCardinalityLimit)
+	}
 	if len(c.CopyToRoot) > callstore.MaxCopied {
 		refuse("copy_to_root: %d names given; at most %d", len(c.CopyToRoot), callstore.MaxCopied)
 	}

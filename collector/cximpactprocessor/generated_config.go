@@ -59,14 +59,6 @@ func (c *Config) Validate() error {
 		err = errors.Join(err, errors.New("max_bytes_per_call value must be greater than or equal to 1024"))
 	}
 
-	if c.MaxCalls < 1 {
-		err = errors.Join(err, errors.New("max_calls value must be greater than or equal to 1"))
-	}
-
-	if c.MetadataCardinalityLimit < 1 {
-		err = errors.Join(err, errors.New("metadata_cardinality_limit value must be greater than or equal to 1"))
-	}
-
 	if !slices.Contains([]string{"flush", "persist"}, c.OnShutdown) {
 		err = errors.Join(err, errors.New("on_shutdown must be one of [flush, persist]"))
 	}

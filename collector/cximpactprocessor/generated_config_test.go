@@ -34,20 +34,6 @@ func TestConfigValidate_MinimumMaxBytesPerCall(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "max_bytes_per_call value must be greater than or equal to 1024")
 }
 
-func TestConfigValidate_MinimumMaxCalls(t *testing.T) {
-	cfg := createDefaultConfig().(*Config)
-	cfg.MaxCalls = 1 - 1
-
-	require.ErrorContains(t, cfg.Validate(), "max_calls value must be greater than or equal to 1")
-}
-
-func TestConfigValidate_MinimumMetadataCardinalityLimit(t *testing.T) {
-	cfg := createDefaultConfig().(*Config)
-	cfg.MetadataCardinalityLimit = 1 - 1
-
-	require.ErrorContains(t, cfg.Validate(), "metadata_cardinality_limit value must be greater than or equal to 1")
-}
-
 func TestConfigValidate_InvalidEnumOnShutdown(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.OnShutdown = "__invalid__"

@@ -376,6 +376,8 @@ func TestConfigurationErrorsNameTheFieldAndTheFix(t *testing.T) {
 		"max_call_duration: 1s given; must not be shorter than idle_timeout":    func(c *Config) { c.MaxCallDuration = time.Second },
 		"correction_window: 6s given; must be longer than grace (6s)":           func(c *Config) { c.CorrectionWindow = 6 * time.Second },
 		`copy_to_root: "cx.impact.layer" given; must be a name that no verdict`: func(c *Config) { c.CopyToRoot = []string{"cx.impact.layer"} },
+		"max_calls: 0 given; must be 1 or more":                                 func(c *Config) { c.MaxCalls = 0 },
+		"metadata_cardinality_limit: 0 given; must be 1 or more":                func(c *Config) { c.MetadataCardinalityLimit = 0 },
 		"copy_to_root: 9 names given; at most 8":                                func(c *Config) { c.CopyToRoot = make([]string, 9) },
 		`metadata_keys: "X" given twice`:                                        func(c *Config) { c.MetadataKeys = []string{"x", "X"} },
 		"on_shutdown: persist needs a storage; name one in `storage`":           func(c *Config) { c.OnShutdown = persist },

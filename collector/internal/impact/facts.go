@@ -278,9 +278,6 @@ type figures [len(seriesAttrs)]float64
 
 var nothing = figures{notMeasured, notMeasured, notMeasured, notMeasured}
 
-func (f *figures) loss(direction int) float64  { return f[2*direction] }
-func (f *figures) delay(direction int) float64 { return f[2*direction+1] }
-
 // isMeasured says whether there is any figure of a direction.
 func (f *figures) isMeasured(direction int) bool {
 	return f[2*direction] != notMeasured || f[2*direction+1] != notMeasured
