@@ -14,10 +14,10 @@ SOURCES := src tools tests examples benchmarks
 GO ?= go
 GOTOOLS := collector/.tools
 COLLECTOR := collector/_build/otelcol-cx
-GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build/*' 2>/dev/null) collector/go.mod collector/go.sum
+GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build*' 2>/dev/null) collector/go.mod collector/go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench docs
+.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs
 .PHONY: serve-docs gen lock clean
 
 help: ## list the targets
@@ -77,6 +77,10 @@ go: ## the Collector components: vet, staticcheck, tests with the race detector
 go-checks: $(GOTOOLS)/.ready
 	@cd collector && unformatted=$$(gofmt -l cmd cximpactprocessor cximpactconnector internal); \
 	test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted"; exit 1; }
+	@cd collector && generated="cximpactprocessor cximpactconnector" && before=$$(find $$generated -type f | sort | xargs sha256sum) && \
+	for part in $$generated; do (cd $$part && ../.tools/mdatagen metadata.yaml) || exit 1; done && \
+	test "$$before" = "$$(find $$generated -type f | sort | xargs sha256sum)" || \
+	{ echo "what mdatagen generates from metadata.yaml differs: commit what it has written now"; exit 1; }
 	cd collector && $(GO) vet ./...
 	cd collector && .tools/staticcheck ./...
 	cd collector && $(GO) test -race ./...
@@ -109,6 +113,17 @@ bench: .venv/.ready ## side-by-side speed, as ratios
 	$(BIN)/python benchmarks/sdk.py
 	$(BIN)/python benchmarks/impact_model.py
 	$(BIN)/python benchmarks/softphone.py
+	@! command -v $(GO) >/dev/null || $(MAKE) --no-print-directory bench-collector
+
+bench-collector: .venv/.ready collector/_build_bench/otelcol-bench ## only that of the Collector components
+	cd collector && $(GO) test -run '^$$' -bench . -benchmem ./internal/impact
+	cd collector && $(GO) test -run '^$$' -bench 'PassedSpan$$|WholeCall' -benchmem ./cximpactprocessor
+	cd collector && $(GO) test -run '^$$' -bench StatePerCall -benchtime 1x ./cximpactprocessor
+	cd collector && $(GO) test -run '^$$' -bench Parallel -cpu 1,2 ./cximpactprocessor
+	$(BIN)/python benchmarks/collector.py
+
+collector/_build_bench/otelcol-bench: $(GOTOOLS)/.ready collector/bench-config.yaml $(GO_SOURCES)
+	cd collector && .tools/builder --config bench-config.yaml
 
 docs: .venv/.ready ## the documentation, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -125,4 +140,4 @@ lock: .venv/.ready ## resolve the newest supported versions into uv.lock
 	$(UV) lock --upgrade
 
 clean: ## remove everything made here
-	rm -rf .venv .venv-* dist site collector/_build collector/.tools .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* dist site collector/_build collector/_build_bench collector/.tools .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -126,10 +126,11 @@ def requests() -> list[bytes]:
 
 
 class Sink:
-    """Takes OTLP and counts bytes; it decodes nothing."""
+    """Takes OTLP; it decodes nothing unless the times of roots are asked for."""
 
-    def __init__(self) -> None:
-        self.received, self.last = 0, 0.0
+    def __init__(self, *, roots: bool = False) -> None:
+        self.last = 0.0
+        self.roots: dict[bytes, float] | None = {} if roots else None  # time of arrival by trace id
         self.server = grpc.server(
             futures.ThreadPoolExecutor(4), options=[("grpc.max_receive_message_length", -1)]
         )
@@ -142,8 +143,14 @@ class Sink:
         self.server.start()
 
     def _take(self, body: bytes, _context: Any) -> bytes:
-        self.received += len(body)
         self.last = time.monotonic()
+        if self.roots is not None:
+            request = trace_service_pb2.ExportTraceServiceRequest.FromString(body)
+            for resource in request.resource_spans:
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        if span.name == "call inbound":
+                            self.roots.setdefault(span.trace_id, self.last)
         return EMPTY
 
 
@@ -199,39 +206,75 @@ def config_of(processors: list[str], port: int, sink: Sink, folder: Path) -> dic
     }
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU, user and system, of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+class Running:
+    """A Collector with these processors, and a channel to it."""
+
+    def __init__(self, processors: list[str], sink: Sink) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.sink, port = sink, free_port()
+        config = self.folder / "config.yaml"
+        config.write_text(yaml.safe_dump(config_of(processors, port, sink, self.folder)), encoding="utf-8")
+        self.process = subprocess.Popen([BINARY, "--config", config])
+        options = [("grpc.max_send_message_length", -1)]
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
+        grpc.channel_ready_future(self.channel).result(30)
+        self.export = self.channel.unary_unary(METHOD)
+
+    def __enter__(self) -> Running:  # noqa: PYI034 (Self is from Python 3.11)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.channel.close()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.sink.server.stop(None)
+        shutil.rmtree(self.folder)
+
+    def cpu(self) -> float:
+        """Seconds of CPU so far, user and system."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii")
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak(self) -> float:
+        """MiB at the most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+    def settle(self) -> None:
+        """Until nothing has come for longer than the grace."""
+        while time.monotonic() - self.sink.last < GRACE + 0.5:
+            time.sleep(0.1)
 
 
 def run(processors: list[str], bodies: list[bytes]) -> tuple[float, float]:
     """Seconds of CPU, and MiB at the most, of a Collector that these requests go through."""
-    folder = Path(tempfile.mkdtemp())
-    sink, port = Sink(), free_port()
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(config_of(processors, port, sink, folder)), encoding="utf-8")
-    process = subprocess.Popen([BINARY, "--config", config])
-    try:
-        channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.max_send_message_length", -1)])
-        grpc.channel_ready_future(channel).result(30)
-        export = channel.unary_unary(METHOD)
-        before = cpu_of(process.pid)
+    with Running(processors, Sink()) as collector:
+        before = collector.cpu()
         for body in bodies:
-            export(body, timeout=60)
-        while (
-            time.monotonic() - max(sink.last, 0) < GRACE + 0.5
-        ):  # until nothing has come for longer than the grace
-            time.sleep(0.1)
-        used = cpu_of(process.pid) - before
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-        sink.server.stop(None)
-        shutil.rmtree(folder)
-    return used, peak
+            collector.export(body, timeout=60)
+        collector.settle()
+        return collector.cpu() - before, collector.peak()
+
+
+def delays(processors: list[str], calls: int = 1500, per_second: int = 100) -> list[float]:
+    """Seconds from sending a call's root to its arrival, for calls at a steady pace."""
+    sink = Sink(roots=True)
+    sent: dict[bytes, float] = {}
+    with Running(processors, sink) as collector:
+        begun = time.monotonic()
+        for number in range(calls):
+            spans = spans_of(CALLS + number)
+            scope = ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])
+            body = trace_service_pb2.ExportTraceServiceRequest(resource_spans=[scope]).SerializeToString()
+            time.sleep(max(0.0, begun + number / per_second - time.monotonic()))
+            sent[spans[0].trace_id] = time.monotonic()
+            collector.export(body, timeout=60)
+        collector.settle()
+    assert sink.roots is not None
+    missing = len(sent.keys() - sink.roots.keys())
+    assert not missing, f"{missing} roots did not arrive"
+    return sorted(sink.roots[trace] - at for trace, at in sent.items())
 
 
 def main() -> int:
@@ -262,6 +305,10 @@ def main() -> int:
             f"{name}: {micro:.2f} us CPU a span, {ratio:.3f} of plain "
             f"(median of {arguments.pairs} pairs), {peaks[name]:.0f} MiB"
         )
+    for name in [name for name in names if name.startswith("cx_impact")]:
+        found = delays(PIPELINES[name])
+        median, late = (1000 * (found[int(len(found) * part)] - GRACE) for part in (0.5, 0.99))
+        print(f"{name}: roots arrive {median:.0f} ms after the grace, p99 {late:.0f} ms (100 calls/s)")
     return 0
 
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const randomCalls = 3000
+const randomCalls = 1500
 
 func stateOf(spans []Input) *State {
 	var state State
