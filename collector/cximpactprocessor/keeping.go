@@ -23,6 +23,7 @@ const (
 	rootPrefix = "root/" // then the root's id, the call's key: a root that is held
 	sentPrefix = "sent/" // likewise: spans that were settled and may not have arrived
 	cleanName  = "clean" // there if everything was stored before the last stop
+	openName   = "open"  // there from the first start on
 )
 
 // Calls stored at a time.
@@ -203,6 +204,7 @@ func (k *keeper) restore(ctx context.Context) error {
 		return err
 	}
 	var roots, sent, calls []callstore.Record
+	isOpen := false
 	err = walker.Walk(ctx, func(name string, value []byte) ([]*storage.Operation, error) {
 		for prefix, into := range map[string]*[]callstore.Record{
 			callPrefix: &calls, rootPrefix: &roots, sentPrefix: &sent,
@@ -211,6 +213,7 @@ func (k *keeper) restore(ctx context.Context) error {
 				*into = append(*into, callstore.Record{Name: rest, Value: append([]byte(nil), value...)})
 			}
 		}
+		isOpen = isOpen || name == openName
 		if name == cleanName {
 			return []*storage.Operation{storage.DeleteOperation(name)}, nil
 		}
@@ -219,7 +222,13 @@ func (k *keeper) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !isOpen {
+		k.write([]*storage.Operation{storage.SetOperation(openName, []byte{1})})
+	}
 	now := k.p.now()
+	if clean == nil && isOpen {
+		k.p.store.Killed(now)
+	}
 	k.restoreCalls(calls, now, clean != nil)
 	k.restoreRoots(roots, now)
 	k.restoreSent(sent, now)
@@ -256,7 +265,7 @@ func (k *keeper) restoreRoots(records []callstore.Record, now int64) {
 		}
 		k.p.reader.read(span, roots[0])
 		span.Payload, span.IsStamped = one.Value, false
-		switch k.p.store.Add(key.Tenant, span, now) {
+		switch k.p.store.Add(key.Tenant, span, now, &callstore.Cursor{}) {
 		case callstore.Hold:
 		case callstore.Drop: // it has gone out with its verdict
 			k.write([]*storage.Operation{storage.DeleteOperation(rootPrefix + one.Name)})

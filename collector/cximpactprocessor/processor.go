@@ -270,6 +270,7 @@ func (p *impactProcessor) take(tenant *callstore.Tenant, td ptrace.Traces) taken
 	now := p.now()
 	span := p.reader.scratch.Get().(*callstore.Span)
 	defer p.reader.scratch.Put(span)
+	var last callstore.Cursor
 	emptied := false
 	for _, resource := range td.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
@@ -283,7 +284,7 @@ func (p *impactProcessor) take(tenant *callstore.Tenant, td ptrace.Traces) taken
 					roots = true // seldom: read again below, where spans can be taken out
 					continue
 				}
-				p.store.Add(tenant, span, now)
+				p.store.Add(tenant, span, now, &last)
 			}
 			if !roots {
 				continue
@@ -308,7 +309,7 @@ func (p *impactProcessor) takeRoot(
 ) bool {
 	span.Payload = payloadOf(resource, scope, one)
 	root := callstore.HeldRoot{Trace: span.TraceID, Span: span.SpanID, End: span.End, Payload: span.Payload}
-	switch p.store.Add(tenant, span, now) {
+	switch p.store.Add(tenant, span, now, &callstore.Cursor{}) {
 	case callstore.Hold:
 		batch.held = append(batch.held, root)
 	case callstore.HoldNot:

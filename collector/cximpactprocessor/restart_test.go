@@ -150,3 +150,32 @@ func TestARootThatHadGoneIsKnownWithoutTheFactsOfItsCall(t *testing.T) {
 	l.pass(20 * time.Second)
 	assert.NotContains(t, l.names(), "call inbound", "it has gone out")
 }
+
+func TestACallThatRanWhenItsFactsWereLostIsPartial(t *testing.T) {
+	for name, one := range map[string]struct {
+		from, to float64 // s from the crash
+		killed   bool
+		want     bool
+	}{
+		"it ran":                  {-45, 1, true, true},
+		"its root was on its way": {-90, -20, true, true},
+		"it began later":          {0.1, 1, true, false},
+		"it ended long before":    {-2000, -1000, true, false},
+		"nothing was lost":        {-45, 1, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := withStorage()
+			config.OnShutdown = persist
+			l := newLife(t, config)
+			l.at = epoch
+			l.restart(one.killed)
+			l.pass(time.Second)
+			root := rootSpan
+			root.From, root.To = one.from, one.to
+			l.consume(requestOf(root))
+			l.pass(6 * time.Second)
+			partial, _ := l.taken()[0].span.Attributes().Get(spec.CxImpactPartial)
+			assert.Equal(t, one.want, partial.Bool())
+		})
+	}
+}

@@ -109,7 +109,7 @@ func (c *call) unseen() []Alias {
 
 // size is the memory of a call in bytes, its places in map and heap included.
 func (c *call) size() int {
-	const itself, inMap, inMore = 160, 52, 112
+	const itself, inMap, inMore = 176, 52, 112
 	size := itself + inMap + c.state.Size()
 	if c.more != nil {
 		size += inMore

@@ -34,6 +34,7 @@ type Store struct {
 	tenants  sync.Map // name to *Tenant
 	calls    atomic.Int64
 	waiting  atomic.Int64 // emissions not yet taken
+	killed   int64        // when the successor of a killed process began; 0 for none
 	counts   struct{ late, repeated, unread, evicted atomic.Int64 }
 }
 
@@ -111,41 +112,72 @@ const (
 	Drop
 )
 
-// Add takes in a span that arrived now (ns).
-func (s *Store) Add(tenant *Tenant, span *Span, now int64) Action {
-	key := Key{tenant, span.TraceID}
-	via := key
+// Cursor remembers the call of the last span: spans of one call often come together, and finding a call among a
+// hundred thousand costs more than all the rest.
+type Cursor struct {
+	via Key
+	sh  *shard
+	c   *call
+}
+
+// Add takes in a span that arrived now (ns). A cursor is for one goroutine.
+func (s *Store) Add(tenant *Tenant, span *Span, now int64, last *Cursor) Action {
+	via := Key{tenant, span.TraceID}
+	if last.c == nil || last.via != via || !last.lock() {
+		if !s.find(via, span.Concerns, now, last) {
+			return PassOn
+		}
+	}
+	key := last.c.key
+	action := s.add(last.sh, last.c, via, span, last.sh.at(now))
+	last.sh.mu.Unlock()
+	if s.calls.Load() > int64(s.settings.MaxCalls) {
+		s.makeRoom(key, now)
+	}
+	for _, one := range span.Aliases {
+		s.join(key, one, now)
+	}
+	return action
+}
+
+// lock locks the call's shard, unless the call has been forgotten since.
+func (l *Cursor) lock() bool {
+	l.sh.mu.Lock()
+	if l.c.index >= 0 {
+		return true
+	}
+	l.sh.mu.Unlock()
+	return false
+}
+
+// find moves a cursor to the call of a key, and locks its shard. A call that is not known is made if the span
+// concerns one.
+func (s *Store) find(via Key, concerns bool, now int64, last *Cursor) bool {
+	key := via
 	for range mostHops {
 		sh := s.shard(key)
 		sh.mu.Lock()
-		if to, ok := sh.redirects[key]; ok {
-			sh.mu.Unlock()
-			key = to
-			continue
+		if c := sh.calls[key]; c != nil {
+			*last = Cursor{via, sh, c}
+			return true
 		}
-		action := s.add(sh, key, via, span, now)
+		to, ok := sh.redirects[key]
+		if !ok && concerns {
+			*last = Cursor{via, sh, s.create(sh, key, sh.at(now))}
+			return true
+		}
 		sh.mu.Unlock()
-		if s.calls.Load() > int64(s.settings.MaxCalls) {
-			s.makeRoom(key, now)
+		if !ok {
+			break
 		}
-		for _, one := range span.Aliases {
-			s.join(key, one, now)
-		}
-		return action
+		key = to
 	}
-	return PassOn
+	*last = Cursor{}
+	return false
 }
 
-func (s *Store) add(sh *shard, key, via Key, span *Span, now int64) Action {
-	now = sh.at(now)
-	c := sh.calls[key]
-	if c == nil {
-		if !span.Concerns {
-			return PassOn
-		}
-		c = s.create(sh, key, now)
-	}
-	if via != key {
+func (s *Store) add(sh *shard, c *call, via Key, span *Span, now int64) Action {
+	if via != c.key {
 		c.see(via.Trace)
 	}
 	late := c.phase == out || c.phase == told
@@ -243,6 +275,9 @@ func (c *call) copies() []string {
 func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
 	if span.Announced {
 		c.flags |= announced
+	}
+	if s.mayHaveLost(c, span) {
+		c.flags |= missed
 	}
 	switch {
 	case span.IsStamped && s.settings.TrustStamped:
@@ -386,6 +421,7 @@ func (s *Store) evict(sh *shard, c *call, now int64) {
 // take takes a call out of its shard.
 func (sh *shard) take(c *call) {
 	heap.Remove(&sh.due, int(c.index))
+	c.index = -1
 	delete(sh.calls, c.key)
 }
 

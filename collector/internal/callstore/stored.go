@@ -143,6 +143,18 @@ func (s *Store) Missed(key Key, now int64) {
 	c.flags |= missed
 }
 
+// Killed says, before spans come, that an earlier process ended without storing everything: of calls that were not
+// stored at all some spans may have been lost.
+func (s *Store) Killed(now int64) { s.killed = now }
+
+// mayHaveLost says whether a call was running, or its last spans were under way, when facts were lost, and nothing of it
+// had been stored. The records of calls long ago, which may come at any time, are not meant.
+func (s *Store) mayHaveLost(c *call, root *Span) bool {
+	killed := uint64(s.killed)
+	return killed != 0 && c.first >= s.killed && root.Start < killed &&
+		root.End+uint64(s.settings.CorrectionWindow) > killed
+}
+
 // SentBefore says that a root had been judged, and perhaps sent, before the last stop.
 func (s *Store) SentBefore(key Key, root SpanID, now int64) {
 	s.with(key, func(sh *shard, c *call) {

@@ -25,7 +25,7 @@ func storedCall() Record {
 	}
 	span.TraceID, span.SpanID = TraceID{1}, SpanID{2}
 	span.Values[impact.AttrLayer] = impact.Value{Kind: impact.KindString, String: "call"}
-	s.Add(tenant, span, 10)
+	s.Add(tenant, span, 10, &Cursor{})
 	s.Due(int64(2 * time.Second))
 	return s.Record(Key{tenant, TraceID{1}})
 }

@@ -26,8 +26,9 @@ type State struct {
 	facts  []byte
 	owners unique.Handle[string] // those that spans name, joined: calls have the same few, and share the text
 	rare   *rare
-	count  int32 // entries of facts
-	dead   int32 // those of them that are marked
+	seen   [2]uint64 // bits of the ids that came: most spans are new, and need not be looked for
+	count  int32     // entries of facts
+	dead   int32     // those of them that are marked
 }
 
 // rare is what few calls have.
@@ -186,10 +187,19 @@ func (s *State) trace(place int) [16]byte {
 	return s.rare.traces[place-1]
 }
 
+// seenBit is the bit of an id; ids may be random or counted.
+func seenBit(id uint64) (word int, bit uint64) {
+	hash := id * 0x9e3779b97f4a7c15
+	return int(hash >> 63), 1 << (hash >> 57 & 63)
+}
+
 // find gives where the facts of a span begin.
 func (s *State) find(id uint64, place int) (at int, found bool) {
 	if s.count >= indexed {
 		return s.findIndexed(id, place)
+	}
+	if word, bit := seenBit(id); s.seen[word]&bit == 0 {
+		return 0, false
 	}
 	for at = 0; at < len(s.facts); at += s.length(at) {
 		if s.idOf(at) == id && s.isOf(at, place) {
@@ -239,10 +249,16 @@ func (s *State) append(f *fact, place int, series []byte) {
 		s.facts = binary.AppendUvarint(s.facts, uint64(len(rest)))
 	}
 	s.facts = append(s.facts, rest...)
+	s.see(f.id)
 	s.count++
 	if s.rare != nil && s.rare.index != nil {
 		s.rare.index[f.id] = append(s.rare.index[f.id], at)
 	}
+}
+
+func (s *State) see(id uint64) {
+	word, bit := seenBit(id)
+	s.seen[word] |= bit
 }
 
 // isBare says whether the model needs nothing of a span but that it is known.
@@ -255,7 +271,7 @@ func grown(s []byte, n int) []byte {
 	if cap(s)-len(s) >= n {
 		return s
 	}
-	fresh := make([]byte, len(s), len(s)+n+max(len(s)/8, 32))
+	fresh := make([]byte, len(s), len(s)+n+max(len(s)/12, 24))
 	copy(fresh, s)
 	return fresh
 }
@@ -319,11 +335,14 @@ func (s *State) placeAt(at int) int {
 	r.skip(1)
 	r.varint()
 	r.uvarint()
-	return int(r.uvarint())
+	if r.uvarint()&1 == 0 {
+		return 0
+	}
+	return int(r.uvarint() >> 2)
 }
 
-// writeFact has: layer and activity in a byte; start from base; length; then by flags: place of the trace, skipped,
-// owner, what a lookup says of waiting; outcome, medium and what of them was skipped; wait; fidelity and latencies;
+// writeFact has: layer and activity in a byte; start from base; length; then by flags: owner, place of the
+// trace, what a lookup says of waiting, skipped; outcome, medium and what of them was skipped; wait; fidelity and latencies;
 // leg.
 func (s *State) writeFact(b []byte, f *fact, place int, series []byte) (flags byte, rest []byte) {
 	set := func(is bool, flag byte) {
@@ -342,9 +361,14 @@ func (s *State) writeFact(b []byte, f *fact, place int, series []byte) (flags by
 	b = binary.AppendVarint(b, int64(f.start-s.base))
 	b = binary.AppendUvarint(b, f.end-f.start)
 	if flags&factMore != 0 {
-		b = binary.AppendUvarint(b, uint64(place))
-		b = binary.AppendUvarint(b, uint64(f.skipped)<<2|uint64(f.waiting))
-		b = binary.AppendUvarint(b, uint64(owner))
+		// Nearly always an owner alone: it shares its byte with what says that there is more.
+		others := uint64(place)<<2 | uint64(f.waiting)
+		hasOthers := others != 0 || f.skipped != 0
+		b = binary.AppendUvarint(b, uint64(owner)<<1|uint64(boolByte(hasOthers)))
+		if hasOthers {
+			b = binary.AppendUvarint(b, others)
+			b = binary.AppendUvarint(b, uint64(f.skipped))
+		}
 	}
 	if f.isRoot {
 		b = append(b, byte(f.outcome), byte(f.rootSkipped)<<1|boolByte(f.isWeb))
@@ -444,10 +468,13 @@ func (s *State) factAt(at int) fact {
 	f.start = s.base + uint64(r.varint())
 	f.end = f.start + r.uvarint()
 	if flags&factMore != 0 {
-		f.trace = s.trace(int(r.uvarint()))
-		packed := r.uvarint()
-		f.skipped, f.waiting = int(packed>>2), byte(packed&3)
-		f.owner = s.ownerAt(int(r.uvarint()))
+		owner := r.uvarint()
+		f.owner = s.ownerAt(int(owner >> 1))
+		if owner&1 != 0 {
+			others := r.uvarint()
+			f.trace, f.waiting = s.trace(int(others>>2)), byte(others&3)
+			f.skipped = int(r.uvarint())
+		}
 	}
 	if f.isRoot {
 		f.outcome = outcome(r.byte())
@@ -575,6 +602,7 @@ func Load(src []byte) (state State, err error) {
 		if s.facts[at]&factDead != 0 || !f.isSound() {
 			return State{}, errStored
 		}
+		s.see(f.id)
 		s.count++
 	}
 	return s, nil
