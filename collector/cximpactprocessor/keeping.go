@@ -2,6 +2,7 @@ package cximpactprocessor
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ const (
 	rootPrefix = "root/" // then the root's id, the call's key: a root that is held
 	sentPrefix = "sent/" // likewise: spans that were settled and may not have arrived
 	cleanName  = "clean" // there if everything was stored before the last stop
-	openName   = "open"  // there from the first start on
+	openName   = "open"  // there from the first start on: when the successor of a killed process began, ns, or 0
 )
 
 // Calls stored at a time.
@@ -203,8 +204,11 @@ func (k *keeper) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	open, err := k.client.Get(ctx, openName)
+	if err != nil {
+		return err
+	}
 	var roots, sent, calls []callstore.Record
-	isOpen := false
 	err = walker.Walk(ctx, func(name string, value []byte) ([]*storage.Operation, error) {
 		for prefix, into := range map[string]*[]callstore.Record{
 			callPrefix: &calls, rootPrefix: &roots, sentPrefix: &sent,
@@ -213,7 +217,6 @@ func (k *keeper) restore(ctx context.Context) error {
 				*into = append(*into, callstore.Record{Name: rest, Value: append([]byte(nil), value...)})
 			}
 		}
-		isOpen = isOpen || name == openName
 		if name == cleanName {
 			return []*storage.Operation{storage.DeleteOperation(name)}, nil
 		}
@@ -222,13 +225,10 @@ func (k *keeper) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !isOpen {
-		k.write([]*storage.Operation{storage.SetOperation(openName, []byte{1})})
-	}
 	now := k.p.now()
-	if clean == nil && isOpen {
-		k.p.store.Killed(now)
-	}
+	killed := killedAt(open, clean != nil, now)
+	k.p.store.Killed(killed)
+	k.write([]*storage.Operation{storage.SetOperation(openName, binary.BigEndian.AppendUint64(nil, uint64(killed)))})
 	k.restoreCalls(calls, now, clean != nil)
 	k.restoreRoots(roots, now)
 	k.restoreSent(sent, now)
@@ -237,6 +237,17 @@ func (k *keeper) restore(ctx context.Context) error {
 			zap.Int("to send again", len(sent)), zap.Bool("clean stop", clean != nil))
 	}
 	return nil
+}
+
+// killedAt is when the successor of the last process that was killed began; 0 if none was.
+func killedAt(open []byte, clean bool, now int64) int64 {
+	switch {
+	case open == nil: // the first start
+		return 0
+	case clean && len(open) == 8:
+		return min(int64(binary.BigEndian.Uint64(open)), now)
+	}
+	return now
 }
 
 func (k *keeper) restoreCalls(records []callstore.Record, now int64, clean bool) {

@@ -169,6 +169,7 @@ func TestACallThatRanWhenItsFactsWereLostIsPartial(t *testing.T) {
 			l := newLife(t, config)
 			l.at = epoch
 			l.restart(one.killed)
+			l.restart(false)
 			l.pass(time.Second)
 			root := rootSpan
 			root.From, root.To = one.from, one.to

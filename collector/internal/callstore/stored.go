@@ -143,8 +143,8 @@ func (s *Store) Missed(key Key, now int64) {
 	c.flags |= missed
 }
 
-// Killed says, before spans come, that an earlier process ended without storing everything: of calls that were not
-// stored at all some spans may have been lost.
+// Killed says, before spans come, when the successor of a process began that ended without storing everything: of calls
+// that were not stored at all some spans may have been lost. 0 is for none.
 func (s *Store) Killed(now int64) { s.killed = now }
 
 // mayHaveLost says whether a call was running, or its last spans were under way, when facts were lost, and nothing of it
