@@ -111,7 +111,7 @@ def odd_spans(draw: st.DrawFn, one: Span) -> Span:
             parent_id=draw(st.sampled_from(("", f"{1:016x}", "x"))),
         )
     if how == 5:
-        moments = draw(st.tuples(*[st.sampled_from((0, -5, 2**63 - 1, 2**64, ns(50)))] * 2))
+        moments = draw(st.tuples(*[st.sampled_from((0, -5, 2**63 - 1, 2**63, 2**64 - 1, 2**64, ns(50)))] * 2))
         return dataclasses.replace(one, start=moments[0], end=moments[1])
     changes = draw(st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
     return dataclasses.replace(one, attributes={**one.attributes, **changes})
