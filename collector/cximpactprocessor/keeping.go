@@ -30,6 +30,9 @@ const (
 // Calls stored at a time.
 const mostInBatch = 500
 
+// Deletions that wait for a storage that fails: those of an hour at 30 calls a second.
+const mostOwed = 200_000
+
 // Facts may be this old when the process is killed: one second is promised.
 const keepEvery = 500 * time.Millisecond
 
@@ -43,6 +46,7 @@ type keeper struct {
 
 	mu   sync.Mutex
 	last int64
+	owed []*storage.Operation // records of what has arrived, which could not be deleted
 }
 
 func openKeeper(ctx context.Context, p *impactProcessor, host component.Host) (*keeper, error) {
@@ -107,12 +111,18 @@ func (k *keeper) keepReleases(releases []release) {
 			continue // of a message made here: it has no error to give
 		}
 		operations = append(operations, storage.SetOperation(sentName(one), payload))
-		for _, root := range one.roots {
-			name := recordName(root.span, callstore.Key{Tenant: one.key.Tenant, Trace: root.trace})
-			operations = append(operations, storage.DeleteOperation(rootPrefix+name))
-		}
+		operations = append(operations, deleteRoots(one)...)
 	}
 	k.write(operations)
+}
+
+func deleteRoots(one *release) []*storage.Operation {
+	operations := make([]*storage.Operation, len(one.roots))
+	for i, root := range one.roots {
+		name := recordName(root.span, callstore.Key{Tenant: one.key.Tenant, Trace: root.trace})
+		operations[i] = storage.DeleteOperation(rootPrefix + name)
+	}
+	return operations
 }
 
 // sent forgets what has arrived.
@@ -122,8 +132,8 @@ func (k *keeper) sent(releases []release) {
 	var operations []*storage.Operation
 	for i := range releases {
 		one := &releases[i]
-		if len(one.roots) > 0 {
-			operations = append(operations, storage.DeleteOperation(sentName(one)))
+		if len(one.roots) > 0 { // the roots are there if keepReleases failed
+			k.owed = append(append(k.owed, storage.DeleteOperation(sentName(one))), deleteRoots(one)...)
 		}
 		if record := k.p.store.Record(one.key); record.Value != nil {
 			operations = append(operations, storage.SetOperation(callPrefix+record.Name, record.Value))
@@ -171,14 +181,17 @@ func (k *keeper) keepPart(keys []callstore.Key) bool {
 }
 
 func (k *keeper) write(operations []*storage.Operation) bool {
-	if len(operations) == 0 {
+	all := append(k.owed[:len(k.owed):len(k.owed)], operations...)
+	if len(all) == 0 {
 		return true
 	}
-	err := k.client.Batch(context.Background(), operations...)
-	if err != nil {
+	if err := k.client.Batch(context.Background(), all...); err != nil {
 		k.failed(err)
+		k.owed = k.owed[max(0, len(k.owed)-mostOwed):]
+		return false
 	}
-	return err == nil
+	k.owed = nil
+	return true
 }
 
 func (k *keeper) failed(err error) {

@@ -180,3 +180,40 @@ func TestACallThatRanWhenItsFactsWereLostIsPartial(t *testing.T) {
 		})
 	}
 }
+
+// failing stores nothing as long as it is on.
+type failing struct {
+	storage.Client
+	on bool
+}
+
+func (f *failing) Batch(ctx context.Context, operations ...*storage.Operation) error {
+	if f.on {
+		return storage.ErrStorageFull
+	}
+	return f.Client.Batch(ctx, operations...)
+}
+
+func TestARootThatWentWhileTheStorageFailedIsNotSentLongAfter(t *testing.T) {
+	l := newLife(t, withStorage())
+	storing := &failing{Client: l.p.keeper.client}
+	l.p.keeper.client = storing
+	l.at = epoch
+	l.consume(requestOf(rootSpan))
+	storing.on = true
+	l.pass(6 * time.Second)
+	storing.on = false
+	assert.Len(t, l.names(), 1)
+	other := rootSpan
+	other.Call = "B"
+	l.consume(requestOf(other))
+	l.pass(6 * time.Second)
+	l.pass(time.Hour)
+	l.taken()
+	l.p.keeper.client = storing.Client
+	assert.Empty(t, l.records(rootPrefix))
+	assert.Empty(t, l.records(sentPrefix))
+	l.restart(false)
+	l.pass(20 * time.Second)
+	assert.Empty(t, l.names())
+}
