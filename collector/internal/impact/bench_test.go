@@ -82,3 +82,29 @@ func BenchmarkAdd(b *testing.B) {
 		state.Add(&in, Default())
 	}
 }
+
+// BenchmarkHostileCall is as much as a call of 256 KiB can ask for: overlapping legs of all layers, no two windows
+// alike, in windows of one series each.
+func BenchmarkHostileCall(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var state State
+	in := benchCall(1, false)[4]
+	in.End = in.Start + 1000*5e9
+	for id := uint64(100); state.Size() < 256<<10; id++ {
+		binary.BigEndian.PutUint64(in.SpanID[:], id)
+		in.Start += uint64(random.IntN(1e9))
+		in.Values[AttrLayer].String = layerNames[id%uint64(mediaLayers)]
+		for _, attr := range seriesAttrs {
+			items := make([]string, 1000)
+			for i := range items {
+				items[i] = fmt.Sprint(random.IntN(60))
+			}
+			in.Values[attr] = Value{Kind: KindString, String: strings.Join(items, " ")}
+		}
+		state.Add(&in, Default())
+	}
+	b.ResetTimer()
+	for range b.N {
+		state.Verdict(Default(), false).EvidenceSpans()
+	}
+}
