@@ -43,7 +43,7 @@ type dashboard struct {
 		Targets []target
 	}
 	Annotations struct{ List []struct{ Target target } }
-	Templating  struct{ List []struct{ Name string } }
+	Templating  struct{ List []struct{ Name, Query any } }
 }
 
 // expressions are all PromQL of the alert rules and of the dashboard, the latter with its variables set.
@@ -172,7 +172,7 @@ func TestEveryPanelAsksAndKnowsItsVariables(t *testing.T) {
 	read(t, "dashboard.json", &d)
 	known := map[string]bool{"__rate_interval": true, "__range": true}
 	for _, one := range d.Templating.List {
-		known[one.Name] = true
+		known[one.Name.(string)] = true
 	}
 	variable := regexp.MustCompile(`\$\{?(\w+)`)
 	for _, panel := range d.Panels {
@@ -184,6 +184,18 @@ func TestEveryPanelAsksAndKnowsItsVariables(t *testing.T) {
 			assert.NotEmpty(t, one.Expr+one.Query, panel.Title)
 			for _, found := range variable.FindAllStringSubmatch(one.Expr+one.Query, -1) {
 				assert.True(t, known[found[1]], "%s in %s", found[0], panel.Title)
+			}
+		}
+	}
+}
+
+func TestTempoIsAskedForFractions(t *testing.T) {
+	var d dashboard
+	read(t, "dashboard.json", &d)
+	for _, one := range d.Templating.List {
+		if one.Name == "worst" {
+			for _, value := range strings.Split(one.Query.(string), ",") {
+				assert.Contains(t, value, ".", "a whole number finds no attribute that is a double")
 			}
 		}
 	}
