@@ -17,7 +17,7 @@ COLLECTOR := collector/_build/otelcol-cx
 GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build*' 2>/dev/null) collector/go.mod collector/go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs
+.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs kill outage
 .PHONY: serve-docs gen lock clean
 
 help: ## list the targets
@@ -75,7 +75,7 @@ go: ## the Collector components: vet, staticcheck, tests with the race detector
 	else echo "go: SKIPPED the Collector components: there is no Go here (1.26 or newer)"; fi
 
 go-checks: $(GOTOOLS)/.ready
-	@cd collector && unformatted=$$(gofmt -l cmd cximpactprocessor cximpactconnector internal); \
+	@cd collector && unformatted=$$(gofmt -l cmd cximpactprocessor cximpactconnector internal monitoring); \
 	test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted"; exit 1; }
 	@cd collector && generated="cximpactprocessor cximpactconnector" && before=$$(find $$generated -type f | sort | xargs sha256sum) && \
 	for part in $$generated; do (cd $$part && ../.tools/mdatagen metadata.yaml) || exit 1; done && \
@@ -99,6 +99,12 @@ $(COLLECTOR): $(GOTOOLS)/.ready collector/builder-config.yaml $(GO_SOURCES)
 e2e: .venv/.ready ## real browser and real backends (installs Debian's Chromium where it may)
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 	$(PYTEST) -m e2e
+
+kill: .venv/.ready $(COLLECTOR) ## SIGKILL otelcol-cx 200 times under load, with and without a queue (about 12 minutes)
+	$(BIN)/python tests/e2e/kill.py $(KILL)
+
+outage: .venv/.ready $(COLLECTOR) ## the same without a backend for 3 minutes
+	$(BIN)/python tests/e2e/kill.py --outage 180 $(OUTAGE)
 
 demo: .venv/.ready ## place real calls and judge them (see README)
 	@$(BIN)/cxotel demo $(DEMO)
