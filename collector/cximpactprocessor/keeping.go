@@ -22,7 +22,7 @@ import (
 const (
 	callPrefix = "call/" // then the call's key: facts and state of a call
 	rootPrefix = "root/" // then the root's id, the call's key: a root that is held
-	sentPrefix = "sent/" // likewise: spans that were settled and may not have arrived
+	sentPrefix = "sent/" // then the first span's id, the call's key: spans that were settled and may not have arrived
 	cleanName  = "clean" // there if everything was stored before the last stop
 	openName   = "open"  // there from the first start on: when the successor of a killed process began, ns, or 0
 )
@@ -74,8 +74,18 @@ func recordName(root callstore.SpanID, key callstore.Key) string {
 	return hex.EncodeToString(root[:]) + "/" + key.Text()
 }
 
-// sentName is the record of a release with roots.
-func sentName(one *release) string { return sentPrefix + recordName(one.roots[0].span, one.key) }
+// sentName is the record of a release.
+func sentName(one *release) string {
+	var first callstore.SpanID
+	for _, resource := range one.traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			if first == (callstore.SpanID{}) && scope.Spans().Len() > 0 {
+				first = callstore.SpanID(scope.Spans().At(0).SpanID())
+			}
+		}
+	}
+	return sentPrefix + recordName(first, one.key)
+}
 
 // keepRoots stores roots before they are acknowledged; those that could not be stored are given back.
 func (k *keeper) keepRoots(tenant *callstore.Tenant, roots []callstore.HeldRoot) []callstore.HeldRoot {
@@ -103,9 +113,6 @@ func (k *keeper) keepReleases(releases []release) {
 	var operations []*storage.Operation
 	for i := range releases {
 		one := &releases[i]
-		if len(one.roots) == 0 {
-			continue // lost with a crash, and made again with the call's next verdict
-		}
 		payload, err := marshaler.MarshalTraces(one.traces)
 		if err != nil {
 			continue // of a message made here: it has no error to give
@@ -132,9 +139,8 @@ func (k *keeper) sent(releases []release) {
 	var operations []*storage.Operation
 	for i := range releases {
 		one := &releases[i]
-		if len(one.roots) > 0 { // the roots are there if keepReleases failed
-			k.owed = append(append(k.owed, storage.DeleteOperation(sentName(one))), deleteRoots(one)...)
-		}
+		// The roots are there if keepReleases failed.
+		k.owed = append(append(k.owed, storage.DeleteOperation(sentName(one))), deleteRoots(one)...)
 		if record := k.p.store.Record(one.key); record.Value != nil {
 			operations = append(operations, storage.SetOperation(callPrefix+record.Name, record.Value))
 		}
@@ -280,6 +286,9 @@ func (k *keeper) restoreRoots(records []callstore.Record, now int64) {
 	defer k.p.reader.scratch.Put(span)
 	for _, one := range records {
 		key, roots, td, err := k.stored(one)
+		if err == nil && len(roots) == 0 {
+			err = errStored
+		}
 		if err != nil {
 			k.unreadable(rootPrefix, one, err)
 			continue
@@ -311,7 +320,7 @@ func (k *keeper) restoreSent(records []callstore.Record, now int64) {
 			k.unreadable(sentPrefix, one, err)
 			continue
 		}
-		if !k.p.store.Knows(key) {
+		if len(roots) > 0 && !k.p.store.Knows(key) {
 			k.p.store.Missed(key, now)
 		}
 		ids := make([]rootID, len(roots))
@@ -349,7 +358,7 @@ func (k *keeper) stored(one callstore.Record) (callstore.Key, []ptrace.Span, ptr
 			}
 		}
 	}
-	if len(roots) == 0 {
+	if td.SpanCount() == 0 {
 		return key, nil, td, errStored
 	}
 	return key, roots, td, nil

@@ -217,3 +217,46 @@ func TestARootThatWentWhileTheStorageFailedIsNotSentLongAfter(t *testing.T) {
 	l.pass(20 * time.Second)
 	assert.Empty(t, l.names())
 }
+
+func TestACorrectionThatHasNotArrivedIsSentAgain(t *testing.T) {
+	l := newLife(t, withStorage())
+	l.at = epoch
+	l.consume(requestOf(rootSpan))
+	l.pass(6 * time.Second)
+	l.consume(requestOf(queueSpan))
+	l.p.next = &refusing{err: errors.New("not now")}
+	l.pass(6 * time.Second)
+	l.restart(true)
+	l.taken()
+	l.pass(tick)
+	assert.Equal(t, []string{spec.SpanImpactCorrection}, l.names())
+	assert.Empty(t, l.records(sentPrefix))
+	l.pass(20 * time.Second)
+	assert.Empty(t, l.names())
+}
+
+func TestACorrectionAfterACrashMayLackLateSpans(t *testing.T) {
+	for name, killed := range map[string]bool{"killed": true, "clean": false} {
+		t.Run(name, func(t *testing.T) {
+			config := withStorage()
+			config.OnShutdown = persist
+			l := newLife(t, config)
+			l.at = epoch
+			l.consume(requestOf(rootSpan))
+			l.pass(6 * time.Second)
+			late := queueSpan
+			late.ID, late.From, late.To = 3, 50, 90
+			l.consume(requestOf(late)) // not stored yet
+			l.restart(killed)
+			l.restart(false)
+			l.consume(requestOf(queueSpan))
+			l.taken()
+			l.pass(6 * time.Second)
+			correction := l.taken()[0].span.Attributes()
+			partial, _ := correction.Get(spec.CxImpactPartial)
+			assert.Equal(t, killed, partial.Bool())
+			lost, _ := correction.Get(spec.CxImpactLostSeconds)
+			assert.Equal(t, map[bool]float64{true: 25, false: 45}[killed], lost.Double())
+		})
+	}
+}

@@ -24,6 +24,7 @@ const (
 	layered                    // a span of the call names a layer
 	trusted                    // its root came judged
 	dirty                      // changed since it was last stored
+	unsure                     // spans that came after the verdict may have been missed
 )
 
 // call is what is kept of one. It is small: a hundred thousand of them live at once.

@@ -91,7 +91,9 @@ func (s *Store) Restore(record Record, now int64, clean bool) error {
 	if err := c.load(record.Value); err != nil {
 		return err
 	}
-	if !clean && c.phase != out {
+	if !clean && c.phase == out {
+		c.flags |= unsure
+	} else if !clean {
 		c.flags |= missed
 	}
 	if c.phase == held { // its roots have records of their own
@@ -114,7 +116,7 @@ func (s *Store) Restore(record Record, now int64, clean bool) error {
 		c.due = c.more.correctAt
 	}
 	heap.Push(&sh.due, c)
-	if c.has(missed) { // also to be known after a clean stop, if nothing comes till then
+	if c.has(missed) || c.has(unsure) { // also to be known after a clean stop, if nothing comes till then
 		s.change(sh, c)
 	}
 	s.calls.Add(1)

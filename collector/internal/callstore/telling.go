@@ -130,6 +130,11 @@ func (s *Store) correct(sh *shard, c *call) {
 	if digest == m.digest {
 		return
 	}
+	if c.has(unsure) && !c.has(missed) {
+		c.flags |= missed
+		verdict = s.verdictOf(c)
+		digest = digestOf(verdict)
+	}
 	m.digest = digest
 	m.number++
 	s.emit(sh, Emission{
