@@ -27,6 +27,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from cxotel.otlp.proto import attributes_of
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterable, Iterator
 
     from opentelemetry.proto.trace.v1 import trace_pb2
@@ -38,6 +39,9 @@ STOP_SECONDS = 30.0
 # The waits of an exporter that tries again, shortened: a stop shall be met by many tries.
 RETRY_SECONDS = (0.02, 0.2)
 REQUEST_SECONDS = 10.0  # OTEL_EXPORTER_OTLP_TIMEOUT's default
+
+# A rough backend: shares of answers, and how late.
+LATE_SHARE, LATE_SECONDS, UNHEARD_SHARE = 0.05, 1.0, 0.05
 
 # What an exporter tries again (OTLP, "Failures"), and what a connection that breaks looks like.
 RETRIED = {
@@ -228,7 +232,7 @@ class Backend:
         [self.port] = free_ports(1)
         self.requests: list[tuple[float, bytes]] = []
         self.refuses: grpc.StatusCode | None = None
-        self.delay = 0.0  # s before an answer
+        self.rough: random.Random | None = None  # some answers are late, some are lost
         self._server: grpc.aio.Server | None = None
 
     async def up(self) -> None:
@@ -248,11 +252,14 @@ class Backend:
             self._server = None
 
     async def _export(self, request: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> bytes:
-        if self.delay:
-            await asyncio.sleep(self.delay)
         if self.refuses is not None:
             await context.abort(self.refuses, "refused by the test")
         self.requests.append((time.monotonic(), request))
+        if self.rough is not None:
+            if self.rough.random() < LATE_SHARE:
+                await asyncio.sleep(self.rough.uniform(0, LATE_SECONDS))
+            if self.rough.random() < UNHEARD_SHARE:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "taken, but the answer is lost")
         return b""
 
     async def settled(self, quiet: float) -> None:

@@ -33,6 +33,7 @@ HEARD_SECONDS = 0.3  # after which an answer has been heard, this process being 
 STARTING_SECONDS = (
     1.0  # from a kill till the next process knows the time: a call that begins meanwhile may be partial
 )
+TOLD_SECONDS = 0.5  # from when a verdict is made till it has arrived
 VERDICT = ("cx.impact.", "cx.media.mos.")
 
 
@@ -276,6 +277,9 @@ def _check_call(
     for one in sorted(corrections, key=lambda one: one.at):
         last = _Seen(one, one.attributes)
     counts["corrections"] += len(corrections)
+    known = [piece for piece in call.waits + call.late if piece.acked < last.arrival.at - TOLD_SECONDS]
+    if last is not root and not last.partial and any(not last.bits & piece.bit for piece in known):
+        outcome.breaks("no correction is wrong and not marked partial", call, f"{last.bits}")
     late = [piece for piece in call.late if not last.bits & piece.bit and not _excused(piece, kills)]
     if late:
         outcome.breaks(

@@ -84,7 +84,14 @@ class Load:
 
 
 async def kill_again_and_again(
-    folder: Path, *, kills: int, seed: int, queued: bool = True, grace: float = 0.5, tell: bool = False
+    folder: Path,
+    *,
+    kills: int,
+    seed: int,
+    queued: bool = True,
+    grace: float = 0.5,
+    rough: bool = False,
+    tell: bool = False,
 ) -> Run:
     """The whole of it: load, kills, the end of every call, and what came of it.
 
@@ -94,6 +101,7 @@ async def kill_again_and_again(
     rng = random.Random(seed)
     began = time.monotonic()
     run, backend = Run(), Backend()
+    backend.rough = random.Random(seed) if rough else None
     await backend.up()
     collector = Collector(folder, backend.port, queue=QUEUE if queued else NO_QUEUE, grace=grace)
     collector.start()
@@ -195,6 +203,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--queue", choices=["both", "yes", "no"], default="both", help="the exporter's queue")
     parser.add_argument("--grace", type=float, default=0.5, help="s that a root is held")
+    parser.add_argument("--rough", action="store_true", help="the backend answers late or unheard at times")
     parser.add_argument("--outage", type=float, metavar="S", help="s without a backend, instead of kills")
     options = parser.parse_args()
     if collector_binary() is None:
@@ -216,6 +225,7 @@ def main() -> int:
                     seed=options.seed,
                     queued=queued,
                     grace=options.grace,
+                    rough=options.rough,
                     tell=True,
                 )
             )
