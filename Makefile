@@ -96,8 +96,15 @@ collector: $(COLLECTOR) ## build otelcol-cx, a Collector with our parts
 $(COLLECTOR): $(GOTOOLS)/.ready collector/builder-config.yaml $(GO_SOURCES)
 	cd collector && .tools/builder --config builder-config.yaml
 
-e2e: .venv/.ready ## real browser and real backends (installs Debian's Chromium where it may)
+e2e: .venv/.ready ## real browser, real backends, real Collector (installs Debian's Chromium and Prometheus where it may)
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+	@# Debian starts the server that it installs; the tests start their own.
+	@command -v prometheus >/dev/null || test "$$(id -u)" != 0 || { apt-get update -qq && \
+	RUNLEVEL=1 apt-get install -y -qq --no-install-recommends prometheus >/dev/null && \
+	{ systemctl disable --now prometheus prometheus-node-exporter 2>/dev/null || true; }; }
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory collector; \
+	elif [ "$$CI" = true ]; then echo "e2e: Go is missing, and CI must not skip the Collector components"; exit 1; \
+	else echo "e2e: there is no Go here (1.26 or newer); the tests of otelcol-cx are skipped unless it is built"; fi
 	$(PYTEST) -m e2e
 
 kill: .venv/.ready $(COLLECTOR) ## SIGKILL otelcol-cx 200 times under load, with and without a queue (about 12 minutes)

@@ -13,7 +13,13 @@ settings.load_profile("cxotel")
 
 # Settings of the developer's shell must not reach the tests.
 for name in [n for n in os.environ if n.startswith(("OTEL_", "CXOTEL_"))]:
-    if name not in {"CXOTEL_JAEGER", "CXOTEL_TEMPO", "CXOTEL_COLLECTOR", "CXOTEL_DIFFERENTIAL"}:
+    if name not in {
+        "CXOTEL_JAEGER",
+        "CXOTEL_TEMPO",
+        "CXOTEL_PROMETHEUS",
+        "CXOTEL_COLLECTOR",
+        "CXOTEL_DIFFERENTIAL",
+    }:
         del os.environ[name]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from backends import Backend, jaeger, tempo
+from backends import Backend, jaeger, judged, tempo
 from judge_samples import spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
@@ -59,14 +59,6 @@ def send(backend: Backend, found: dict[str, list[Span]]) -> None:
         stub = TraceServiceStub(channel)
         for call in found.values():
             stub.Export(to_request(call), timeout=30)
-
-
-def judged(data: bytes) -> dict[str, Any]:
-    """Attributes by trace id, as `cxotel judge --json` says them."""
-    command = [sys.executable, "-m", "cxotel", "judge", "--json", "-"]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    assert b"" == done.stderr
-    return {line["trace_id"]: line["attributes"] for line in map(json.loads, done.stdout.splitlines())}
 
 
 def judged_from_file(found: dict[str, list[Span]]) -> dict[str, Any]:
