@@ -1,6 +1,7 @@
 package impact
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -216,13 +217,21 @@ func (f *fact) readLeg(in *Input, p *Parameters, buffer []byte) []byte {
 			f.leg.ie[direction], _ = f.numberOf(given, 0, worstIe)
 		}
 	}
-	var series []byte
+	length := 0
+	for _, attr := range seriesAttrs {
+		length += len(in.Values[attr].String) + binary.MaxVarintLen32
+	}
+	series := buffer[:0]
+	if length > cap(series) {
+		series = make([]byte, 0, length)
+	}
+	var text [512]byte
 	for i, attr := range seriesAttrs {
 		high := p.maxLoss
 		if i%2 == 1 {
 			high = p.maxDelay
 		}
-		kept := buffer[:0]
+		kept := text[:0]
 		if given := &in.Values[attr]; given.Kind == KindString {
 			var bad int
 			var ok bool
@@ -255,18 +264,18 @@ func (r *bytesReader) leg() *leg {
 }
 
 // series gives the kept text of the four series.
-func (l *leg) series() (texts [len(seriesAttrs)]string) {
+func (l *leg) series() (texts [len(seriesAttrs)][]byte) {
 	r := bytesReader{l.text}
 	for i := range texts {
-		texts[i] = string(r.take(r.count(1)))
+		texts[i] = r.take(r.count(1))
 	}
 	return texts
 }
 
 func (l *leg) isSound() bool {
-	for i, text := range l.series() {
-		kept, bad, ok := readSeries(nil, text, math.MaxFloat64, 9999)
-		if !ok || bad > 0 || string(kept) != text && i >= 0 {
+	for _, text := range l.series() {
+		kept, bad, ok := readSeries(nil, string(text), math.MaxFloat64, 9999)
+		if !ok || bad > 0 || !bytes.Equal(kept, text) {
 			return false
 		}
 	}
@@ -295,9 +304,6 @@ func (f *fact) runs() []legRun {
 	var store [4 * 64]run
 	free := store[:0]
 	for i, text := range f.leg.series() {
-		if text == "" {
-			continue
-		}
 		begun := len(free)
 		free = runsOf(text, free)
 		series[i] = free[begun:len(free):len(free)]
@@ -309,11 +315,7 @@ func (f *fact) runs() []legRun {
 			left[i] = series[i][0].count
 		}
 	}
-	longest := 0
-	for i := range series {
-		longest = max(longest, len(series[i]))
-	}
-	found := make([]legRun, 0, longest)
+	found := make([]legRun, 0, f.leg.mostRuns(len(free)))
 	before := nothing
 	begun, index := 0, 0
 	for {
@@ -349,6 +351,10 @@ func (f *fact) runs() []legRun {
 		}
 	}
 }
+
+// mostRuns is how many runs of equal figures there can be: each item of a series may begin one, and all items of a
+// leg's series begin together where no two windows are alike.
+func (*leg) mostRuns(items int) int { return items/len(seriesAttrs) + 8 }
 
 func (f *fact) appendRun(found []legRun, first, last int, values figures) []legRun {
 	start := plus(f.start, times(first, f.leg.window))

@@ -134,7 +134,7 @@ func TestMoreLossNeverLowersTheTotal(t *testing.T) {
 			return
 		}
 		text := ""
-		for _, run := range runsOf(string(kept), runs) {
+		for _, run := range runsOf(kept, runs) {
 			if run.value != notMeasured {
 				run.value = min(100, run.value+random.Float64()*20)
 				text += fmt.Sprintf("%f*%d ", run.value, run.count)

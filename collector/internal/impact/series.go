@@ -1,6 +1,7 @@
 package impact
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 )
@@ -81,8 +82,8 @@ func parseItem(item string) (figure string, count int) {
 }
 
 // parseFigure reads `-` or a decimal number.
-func parseFigure(text string) (value float64, ok bool) {
-	if text == "-" {
+func parseFigure[T string | []byte](text T) (value float64, ok bool) {
+	if len(text) == 1 && text[0] == '-' {
 		return notMeasured, true
 	}
 	whole, point := 0, -1
@@ -96,7 +97,7 @@ func parseFigure(text string) (value float64, ok bool) {
 			return 0, false
 		}
 	}
-	if text == "" || point == len(text)-1 {
+	if len(text) == 0 || point == len(text)-1 {
 		return 0, false
 	}
 	if len(text) <= 15 { // the digits are a float exactly, and so is the power of ten: one division is exact too
@@ -105,19 +106,30 @@ func parseFigure(text string) (value float64, ok bool) {
 		}
 		return float64(whole) / powers[len(text)-1-point], true
 	}
-	value, err := strconv.ParseFloat(text, 64)
+	value, err := strconv.ParseFloat(string(text), 64)
 	return value, err == nil || value > 0 // too large a number is infinite, and above any limit
 }
 
 var powers = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14}
 
 // runsOf reads what readSeries kept.
-func runsOf(text string, into []run) []run {
+func runsOf(text []byte, into []run) []run {
 	for len(text) > 0 {
-		var item string
-		item, text, _ = strings.Cut(text, " ")
-		figure, count := parseItem(item)
-		value, _ := parseFigure(figure)
+		item := text
+		if end := bytes.IndexByte(text, ' '); end >= 0 {
+			item, text = text[:end], text[end+1:]
+		} else {
+			text = nil
+		}
+		count := 1
+		if star := bytes.IndexByte(item, '*'); star >= 0 {
+			count = 0
+			for _, digit := range item[star+1:] {
+				count = 10*count + int(digit-'0')
+			}
+			item = item[:star]
+		}
+		value, _ := parseFigure(item)
 		into = append(into, run{count, value})
 	}
 	return into

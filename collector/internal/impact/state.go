@@ -109,7 +109,7 @@ func (s *State) Add(in *Input, p *Parameters) {
 	if s.count == 0 {
 		s.home, s.base = in.TraceID, in.Start
 	}
-	var buffer [128]byte
+	var buffer [512]byte
 	f := fact{id: binary.BigEndian.Uint64(in.SpanID[:]), start: in.Start, end: in.End}
 	place := s.place(in.TraceID)
 	at, found := s.find(f.id, place)
@@ -240,15 +240,16 @@ func (s *State) append(f *fact, place int, series []byte) {
 	if s.isBare(f, place) {
 		rest = binary.AppendVarint(buffer[:0], int64(f.end-s.base))
 	} else {
-		flags, rest = s.writeFact(buffer[:0], f, place, series)
+		flags, rest = s.writeFact(buffer[:0], f, place)
 	}
-	s.facts = grown(s.facts, restAt+binary.MaxVarintLen32+len(rest))
+	s.facts = grown(s.facts, restAt+binary.MaxVarintLen32+len(rest)+len(series))
 	s.facts = append(s.facts, flags)
 	s.facts = binary.BigEndian.AppendUint64(s.facts, f.id)
 	if flags&factBare == 0 {
-		s.facts = binary.AppendUvarint(s.facts, uint64(len(rest)))
+		s.facts = binary.AppendUvarint(s.facts, uint64(len(rest)+len(series)))
 	}
 	s.facts = append(s.facts, rest...)
+	s.facts = append(s.facts, series...)
 	s.see(f.id)
 	s.count++
 	if s.rare != nil && s.rare.index != nil {
@@ -341,10 +342,10 @@ func (s *State) placeAt(at int) int {
 	return int(r.uvarint() >> 2)
 }
 
-// writeFact has: layer and activity in a byte; start from base; length; then by flags: owner, place of the
-// trace, what a lookup says of waiting, skipped; outcome, medium and what of them was skipped; wait; fidelity and latencies;
-// leg.
-func (s *State) writeFact(b []byte, f *fact, place int, series []byte) (flags byte, rest []byte) {
+// writeFact has: layer and activity in a byte; start from base; length; then by flags: owner, place of the trace, what
+// a lookup says of waiting, skipped; outcome, medium and what of them was skipped; wait; fidelity and latencies; of a
+// leg what stands before the text of its series.
+func (s *State) writeFact(b []byte, f *fact, place int) (flags byte, rest []byte) {
 	set := func(is bool, flag byte) {
 		if is {
 			flags |= flag
@@ -392,7 +393,6 @@ func (s *State) writeFact(b []byte, f *fact, place int, series []byte) (flags by
 			}
 		}
 		b = binary.AppendUvarint(b, f.leg.window)
-		b = append(b, series...)
 	}
 	return flags, b
 }

@@ -245,7 +245,11 @@ type change struct {
 
 // changesOf are those of all legs in the call, in order.
 func changesOf(c *call, legs []*fact) []change {
-	var changes []change
+	most := 0
+	for _, span := range legs {
+		most += len(span.legRuns) + 1
+	}
+	changes := make([]change, 0, most)
 	for i, span := range legs {
 		var last uint64
 		open := false
