@@ -148,6 +148,17 @@ func (k *keeper) sent(releases []release) {
 	k.write(operations)
 }
 
+// forget has records of roots deleted that went out at once, when they could be held and stored at an earlier try.
+func (k *keeper) forget(tenant *callstore.Tenant, roots []callstore.HeldRoot) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, root := range roots {
+		name := recordName(root.Span, callstore.Key{Tenant: tenant, Trace: root.Trace})
+		k.owed = append(k.owed, storage.DeleteOperation(rootPrefix+name))
+	}
+	k.write(nil)
+}
+
 // keepChanged stores the facts of calls that changed, now and then.
 func (k *keeper) keepChanged(now int64) {
 	if now-k.last < int64(keepEvery) {

@@ -255,6 +255,9 @@ func (p *impactProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) e
 		p.count(one)
 		p.store.Sent(one, now)
 	}
+	if p.keeper != nil && len(batch.unheld) > 0 {
+		p.keeper.forget(tenant, batch.unheld)
+	}
 	return nil
 }
 

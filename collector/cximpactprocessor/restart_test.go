@@ -9,7 +9,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/cxotel/cxotel/collector/internal/callstore"
 	"github.com/cxotel/cxotel/collector/internal/spec"
@@ -259,4 +261,55 @@ func TestACorrectionAfterACrashMayLackLateSpans(t *testing.T) {
 			assert.Equal(t, map[bool]float64{true: 25, false: 45}[killed], lost.Double())
 		})
 	}
+}
+
+func TestARootThatCameAgainWhileTheStorageFailedIsNotSentLongAfter(t *testing.T) {
+	l := newLife(t, withStorage())
+	storing := &failing{Client: l.p.keeper.client}
+	l.p.keeper.client = storing
+	l.at = epoch
+	l.consume(requestOf(rootSpan))
+	storing.on = true
+	l.consume(requestOf(rootSpan)) // its sender did not hear that it was acknowledged
+	assert.Len(t, l.names(), 1)
+	storing.on = false
+	l.pass(6 * time.Second)
+	l.pass(time.Hour)
+	l.p.keeper.client = storing.Client
+	assert.Empty(t, l.records(rootPrefix))
+	l.restart(false)
+	l.pass(20 * time.Second)
+	assert.Empty(t, l.names())
+}
+
+// hanging answers when it is told to stop.
+type hanging struct{ consumertest.TracesSink }
+
+func (*hanging) ConsumeTraces(ctx context.Context, _ ptrace.Traces) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAStopDoesNotWaitForANextComponentThatHangs(t *testing.T) {
+	config := withStorage()
+	config.OnShutdown = persist
+	l := newLife(t, config)
+	l.p.next = &hanging{}
+	l.at = epoch
+	for _, call := range []string{"A", "B"} {
+		root := rootSpan
+		root.Call = call
+		l.consume(requestOf(root))
+		l.at += int64(6 * time.Second)
+		l.p.sender.send(l.p.due(l.at))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // in place of lastTryStored
+	defer cancel()
+	dir := l.dir
+	require.NoError(t, l.p.Shutdown(ctx))
+	l.dir = t.TempDir()
+	copyFiles(t, dir, l.dir)
+	l.start()
+	l.pass(tick)
+	assert.Len(t, l.names(), 2)
 }

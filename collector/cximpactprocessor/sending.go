@@ -18,6 +18,9 @@ const (
 	lastRetry  = 30 * time.Second
 	// Requests under way at once; past them what is due waits.
 	mostRequests = 4
+	// How long a stop waits for the next component, which may itself try again without end. With a storage nothing is
+	// lost by going; without one this is well within the 30 s that Kubernetes gives.
+	lastTryStored, lastTry = 5 * time.Second, 20 * time.Second
 )
 
 // release is an emission as spans. Its content is settled: it is sent until somebody takes it.
@@ -204,11 +207,16 @@ func (s *sender) discard(one *group, err error) {
 func (s *sender) close(ctx context.Context) error {
 	defer s.cancel()
 	defer context.AfterFunc(ctx, s.cancel)()
+	patience := lastTry
+	if s.p.keeper != nil {
+		patience = lastTryStored
+	}
+	defer time.AfterFunc(patience, s.cancel).Stop()
 	s.going.Wait()
 	var lost []release
 	var last error
 	for _, one := range s.refused {
-		if err := s.consume(ctx, one); err != nil {
+		if err := s.consume(s.ctx, one); err != nil {
 			lost, last = append(lost, one.releases...), err
 		} else if s.p.keeper != nil {
 			s.p.keeper.sent(one.releases)

@@ -517,3 +517,25 @@ async def test_the_parts_fit_into_a_build_of_others(tmp_path: Path) -> None:
     finally:
         collector.close()
         await client.close()
+
+
+async def test_it_stops_while_the_backend_is_away(tmp_path: Path) -> None:
+    """Without a queue, too: what is stored need not be waited for, and comes after the next start."""
+    async with running(tmp_path, queue=NO_QUEUE) as (collector, backend, client):
+        calls = [a_call(f"stopping-{number}") for number in range(6)]
+        for call in calls:
+            await send_children(client, call)
+        await backend.down()
+        for call in calls:
+            await send(client, call.root.span)
+            await asyncio.sleep(0.06)
+        await asyncio.sleep(1)
+        began = time.monotonic()
+        await asyncio.to_thread(collector.stop)
+        assert time.monotonic() - began < 10
+        collector.start()
+        await backend.up()
+        for call in calls:
+            attributes = await verdict(backend, call)
+            assert lost_by(call) == attributes["cx.impact.lost_seconds"]
+            assert not attributes["cx.impact.partial"]
