@@ -14,6 +14,9 @@ import (
 // The form of a stored call. Records of another version are not read: their calls are partial.
 const recordVersion = 1
 
+// Beside a call's flags in its record: its verdict was about to be looked at again.
+const pending flag = 1 << 7
+
 var errRecord = errors.New("not the record of a call, or of another version")
 
 // Record is a call as stored. One without a value is to be deleted.
@@ -111,7 +114,7 @@ func (s *Store) Restore(record Record, now int64, clean bool) error {
 	switch {
 	case c.phase == live:
 		c.due = c.last + int64(s.settings.IdleTimeout)
-	case c.phase == out && c.more != nil && c.more.digest != 0: // it may have been about to be corrected
+	case c.more != nil && c.more.correctAt != 0:
 		c.more.correctAt = now + int64(s.settings.Grace)
 		c.due = c.more.correctAt
 	}
@@ -173,7 +176,11 @@ func (s *Store) SentBefore(key Key, root SpanID, now int64) {
 
 func (c *call) record() []byte {
 	b := make([]byte, 0, 64+c.state.Size())
-	b = append(b, recordVersion, byte(c.phase), byte(c.flags&^dirty), c.warned, c.known)
+	flags := c.flags &^ dirty
+	if c.more != nil && c.more.correctAt != 0 {
+		flags |= pending
+	}
+	b = append(b, recordVersion, byte(c.phase), byte(flags), c.warned, c.known)
 	b = binary.AppendVarint(b, c.first)
 	b = binary.AppendVarint(b, c.last)
 	b = appendText(b, strings.Join(c.copies(), copiedSeparator))
@@ -239,7 +246,11 @@ func (c *call) load(b []byte) error {
 		}
 		c.copied = unique.Make(copied)
 	}
-	if m.digest != 0 || m.sent != nil || m.aliases != nil {
+	if c.flags&pending != 0 && c.phase == out {
+		m.correctAt = 1 // Restore says when
+	}
+	c.flags &^= pending
+	if m.digest != 0 || m.sent != nil || m.aliases != nil || m.correctAt != 0 {
 		c.more = &m
 	}
 	var err error
