@@ -17,7 +17,7 @@ const (
 
 var (
 	circuitNoise = noise()
-	basicRatio   = 15.0 - 1.5*(slr+circuitNoise)
+	basicRatio   = 15.0 - float64(1.5*(slr+circuitNoise))
 	loudness     = overallLoudness(circuitNoise)
 	quantization = quantizing(basicRatio)
 	// Delays are whole ms nearly always: those of up to two seconds are worked out once.
@@ -47,13 +47,13 @@ func rating(survival, delay, ie, bpl float64) float64 {
 	if survival >= 1 {
 		return byDelay(delay) - ie
 	}
-	ppl := 100 * (1 - survival)
+	ppl := float64(100 * (1 - survival))
 	return byDelay(delay) - ie - float64((worstIe-ie)*ppl)/(ppl+bpl)
 }
 
 // goodOrBetter is the share of listeners who call R good or better (G.107 Annex B).
 func goodOrBetter(r float64) float64 {
-	return 0.5 * (1 + math.Erf((r-60)/(16*math.Sqrt2)))
+	return float64(0.5 * (1 + math.Erf((r-60)/(16*math.Sqrt2))))
 }
 
 // meanOpinion is the score of R, 1 to 4.5 (G.107 Annex B, equation B-4; 1 where the cubic falls below).
@@ -90,13 +90,13 @@ func noise() float64 {
 
 // overallLoudness is Iolr: too low a loudness (clause 7.3).
 func overallLoudness(no float64) float64 {
-	x := (slr + rlr + float64(0.2*(64+no-rlr))) / 8
+	x := float64((slr + rlr + float64(0.2*(64+no-rlr))) / 8)
 	return 20 * (math.Pow(1+math.Pow(x, 8), 1.0/8) - x)
 }
 
 // sidetone is Ist: sidetone that is not optimal (clause 7.3).
 func sidetone(t float64) float64 {
-	st := -10 * math.Log10(math.Pow(10, -stmr/10)+float64(math.Exp(-t/4)*math.Pow(10, -telr/10)))
+	st := float64(-10 * math.Log10(math.Pow(10, -stmr/10)+float64(math.Exp(-t/4)*math.Pow(10, -telr/10))))
 	return float64(12*math.Pow(1+math.Pow((st-13)/6, 8), 1.0/8)) -
 		float64(28*math.Pow(1+math.Pow((st+1)/19.4, 35), 1.0/35)) -
 		float64(13*math.Pow(1+math.Pow((st-3)/33, 13), 1.0/13)) + 29
@@ -120,13 +120,13 @@ func talkerEcho(t, ist float64) float64 {
 	if stmr < 9.0 {
 		terv += ist / 2
 	}
-	half := (float64(-1.5*(circuitNoise-rlr)) - (80 + float64(2.5*(terv-14)))) / 2
+	half := float64((float64(-1.5*(circuitNoise-rlr)) - (80 + float64(2.5*(terv-14)))) / 2)
 	return max(0, (half+math.Sqrt(float64(half*half)+100)-1)*(1-math.Exp(-t)))
 }
 
 // listenerEcho is Idle: the other voice heard twice (clause 7.4).
 func listenerEcho(tr float64) float64 {
-	half := (basicRatio - float64(10.5*(wepl+7)*math.Pow(tr+1, -0.25))) / 2
+	half := float64((basicRatio - float64(10.5*(wepl+7)*math.Pow(tr+1, -0.25))) / 2)
 	return half + math.Sqrt(float64(half*half)+169)
 }
 

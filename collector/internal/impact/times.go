@@ -3,6 +3,9 @@ package impact
 import "math"
 
 // Times are ns since the Unix epoch, as OTLP has them: whole numbers up to 2^64 - 1. Sums stay in that range.
+//
+// In this package a product that is added to something is rounded first, float64(a*b) + c: on arm64 and others Go may
+// else fuse both into one operation, whose last digit is not that of the other engines.
 
 func plus(t, d uint64) uint64 {
 	if sum := t + d; sum >= t {
@@ -35,12 +38,12 @@ func times(n int, length uint64) uint64 {
 }
 
 // nanoseconds of a number of seconds that is not negative, rounded half up.
-func nanoseconds(seconds float64) uint64 { return uint64(math.Floor(seconds*1e9 + 0.5)) }
+func nanoseconds(seconds float64) uint64 { return uint64(math.Floor(float64(seconds*1e9) + 0.5)) }
 
 // rounded rounds half up to a number of decimals, as everywhere in the model.
 func rounded(value float64, decimals int) float64 {
 	factor := math.Pow10(decimals)
-	return math.Floor(value*factor+0.5) / factor
+	return math.Floor(float64(value*factor)+0.5) / factor
 }
 
 // whole is a sum of charges in whole ns: what is said of it does not hang on the order of adding up.

@@ -137,8 +137,8 @@ func (v *Verdict) fill(c *call, l *ledger) {
 		v.put(spec.CxMediaMosMean, rounded(l.mos/float64(l.measured), 2))
 	}
 	if c.p.priced() {
-		customer := l.lost / 3.6e12 * c.p.number("cost.customer_hourly")
-		staff := l.staffedLost / 3.6e12 * c.p.number("cost.agent_hourly")
+		customer := float64(l.lost / 3.6e12 * c.p.number("cost.customer_hourly"))
+		staff := float64(l.staffedLost / 3.6e12 * c.p.number("cost.agent_hourly"))
 		v.put(spec.CxImpactCost, rounded(customer+staff, 2))
 		v.put(spec.CxImpactCurrency, c.p.text("cost.currency"))
 	}
@@ -187,7 +187,7 @@ func severityOf(c *call, l *ledger, lostMs int64) string {
 	for _, name := range []string{
 		spec.CxImpactSeverityMinor, spec.CxImpactSeverityModerate, spec.CxImpactSeveritySevere,
 	} {
-		if lostMs >= int64(math.Floor(c.p.number("severity."+name)*1000+0.5)) {
+		if lostMs >= int64(math.Floor(float64(c.p.number("severity."+name)*1000)+0.5)) {
 			severity = name
 		}
 	}
