@@ -61,6 +61,16 @@ var outcomeNames = [outcomes]string{
 
 func (o outcome) String() string { return outcomeNames[o] }
 
+// outcomeOf reads cx.call.outcome.
+func outcomeOf(name string) outcome {
+	for one := dropped; one < outcomes; one++ {
+		if outcomeNames[one] == name {
+			return one
+		}
+	}
+	return noOutcome
+}
+
 // leg has the media figures of one span, for windows of one length. Its text is, for each of the four series, in the
 // order of seriesAttrs, its length and the text that readSeries kept.
 type leg struct {
@@ -182,21 +192,15 @@ func (f *fact) readFidelity(in *Input) {
 // readRoot adds what only a root says; whether it is the call's one root is not known yet.
 func (f *fact) readRoot(in *Input) {
 	f.isRoot = true
-	outcome, medium := &in.Values[AttrOutcome], &in.Values[AttrMedium]
-	for _, value := range []*Value{outcome, medium} {
+	given, medium := &in.Values[AttrOutcome], &in.Values[AttrMedium]
+	for _, value := range []*Value{given, medium} {
 		if value.Kind != KindAbsent && value.Kind != KindString {
 			f.rootSkipped++
 		}
 	}
-	for i, name := range outcomeNames {
-		if name != "" && name == outcome.String {
-			f.outcome = outcomeFrom(i)
-		}
-	}
+	f.outcome = outcomeOf(given.String)
 	f.isWeb = medium.String == spec.CxCallMediumWeb
 }
-
-func outcomeFrom(i int) outcome { return outcome(i) }
 
 // readLeg reads media figures; nothing, and 1 skipped, where the layer has none or the window is bad.
 func (f *fact) readLeg(in *Input, p *Parameters, buffer []byte) []byte {
@@ -292,7 +296,7 @@ func (f *figures) isMeasured(direction int) bool {
 	return f[2*direction] != notMeasured || f[2*direction+1] != notMeasured
 }
 
-// stretch of a leg has the same figures.
+// legRun is windows of a leg with the same figures; times in ns.
 type legRun struct {
 	start, end uint64
 	figures    figures

@@ -6,7 +6,7 @@ import (
 	"github.com/cxotel/cxotel/collector/internal/spec"
 )
 
-const noise1 = 1e-12 // share; what is smaller came from rounding in the sums
+const noiseShare = 1e-12 // what is smaller came from rounding in the sums
 
 // charge is a layer's part of a cell's lost share.
 type charge struct {
@@ -103,7 +103,7 @@ func attribute(q *quality, c *cell, p *Parameters) {
 		for subset := range subsets {
 			share += float64(shapleyWeights[count][player][subset] * worth[subset])
 		}
-		if share <= noise1 {
+		if share <= noiseShare {
 			continue
 		}
 		one := &c.effects[players[player]]

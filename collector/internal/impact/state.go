@@ -1,10 +1,10 @@
 package impact
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
@@ -43,8 +43,11 @@ const (
 	indexed = 64 // spans from which on ids are looked up, not gone through
 	// Bad spans that are told apart; of further ones each is counted.
 	mostBad = 4096
-	// Owners of one call that are told apart; a call has one for each layer, or a few.
+	// Owners of one call whose text is shared with other calls, and bytes of one: a call has one for each layer, or a
+	// few. Any other stands with its span, at the place ownOwner.
 	mostOwners      = 64
+	longestShared   = 64
+	ownOwner        = mostOwners + 1
 	ownersSeparator = "\x00"
 )
 
@@ -77,14 +80,26 @@ func (s *State) extra() *rare {
 // Spans is the number of spans of which facts are kept.
 func (s *State) Spans() int { return int(s.count - s.dead) }
 
-// Size is the memory that the state points to, in bytes.
+// Size is the memory that the state points to, in bytes, unused room included. Owners, whose text calls share, are
+// counted as if they were this call's alone.
 func (s *State) Size() int {
-	size := cap(s.facts)
+	size := cap(s.facts) + len(s.ownersText())
 	if r := s.rare; r != nil {
 		const itself, entry = 56, 56
 		size += itself + 16*cap(r.traces) + 8*cap(r.bad) + entry*len(r.index)
 	}
 	return size
+}
+
+// SeriesBytes is how much of Size is the text of media series.
+func (s *State) SeriesBytes() int {
+	bytes := 0
+	for at := 0; at < len(s.facts); at += s.length(at) {
+		if s.facts[at]&factLeg != 0 {
+			bytes += len(s.factAt(at).leg.text)
+		}
+	}
+	return bytes
 }
 
 // IsBad says whether a span cannot be read as a whole: it has no id, no start, or ends before it starts.
@@ -127,23 +142,19 @@ func (s *State) Add(in *Input, p *Parameters) {
 	}
 }
 
-var badSeed = maphash.MakeSeed()
-
-// addBad counts a span that cannot be read: those of one id once, and of those without one the alike.
+// addBad counts a span that cannot be read: those of one id once, and of those without one the alike. The hash is the
+// same in every process, so that a copy is known again after a restart.
 func (s *State) addBad(in *Input) {
-	var hash maphash.Hash
-	hash.SetSeed(badSeed)
-	_, _ = hash.Write(in.TraceID[:])
-	_, _ = hash.Write(in.SpanID[:])
+	var buffer [128]byte
+	key := append(append(buffer[:0], in.TraceID[:]...), in.SpanID[:]...)
 	if in.SpanID == [8]byte{} {
-		_, _ = hash.Write(in.ParentID[:])
-		var times [16]byte
-		binary.LittleEndian.PutUint64(times[:8], in.Start)
-		binary.LittleEndian.PutUint64(times[8:], in.End)
-		_, _ = hash.Write(times[:])
-		_, _ = hash.WriteString(in.Name)
+		key = append(key, in.ParentID[:]...)
+		key = binary.LittleEndian.AppendUint64(key, in.Start)
+		key = binary.LittleEndian.AppendUint64(key, in.End)
+		key = append(key, in.Name...)
 	}
-	s.countBad(hash.Sum64())
+	digest := sha256.Sum256(key)
+	s.countBad(binary.LittleEndian.Uint64(digest[:]))
 }
 
 func (s *State) countBad(hash uint64) {
@@ -371,6 +382,10 @@ func (s *State) writeFact(b []byte, f *fact, place int) (flags byte, rest []byte
 			b = binary.AppendUvarint(b, uint64(f.skipped))
 		}
 	}
+	if owner == ownOwner {
+		b = binary.AppendUvarint(b, uint64(len(f.owner)))
+		b = append(b, f.owner...)
+	}
 	if f.isRoot {
 		b = append(b, byte(f.outcome), byte(f.rootSkipped)<<1|boolByte(f.isWeb))
 	}
@@ -397,27 +412,31 @@ func (s *State) writeFact(b []byte, f *fact, place int) (flags byte, rest []byte
 	return flags, b
 }
 
-// ownerPlace is 0 for none, else one more than its place among the call's owners. Of an owner that is one too many,
-// or whose name holds the separator, nothing is known.
+// ownerPlace is 0 for none, ownOwner for one whose text stands with its span, else one more than its place among the
+// call's owners.
 func (s *State) ownerPlace(owner string) int {
-	if owner == "" || strings.Contains(owner, ownersSeparator) {
+	if owner == "" {
 		return 0
 	}
-	if s.owners == (unique.Handle[string]{}) {
+	if len(owner) > longestShared || strings.Contains(owner, ownersSeparator) {
+		return ownOwner
+	}
+	text := s.ownersText()
+	if text == "" {
 		s.owners = unique.Make(owner)
 		return 1
 	}
 	place := 1
-	for known := range strings.SplitSeq(s.owners.Value(), ownersSeparator) {
+	for known := range strings.SplitSeq(text, ownersSeparator) {
 		if known == owner {
 			return place
 		}
 		place++
 	}
 	if place > mostOwners {
-		return 0
+		return ownOwner
 	}
-	s.owners = unique.Make(s.owners.Value() + ownersSeparator + owner)
+	s.owners = unique.Make(text + ownersSeparator + owner)
 	return place
 }
 
@@ -429,11 +448,18 @@ func (s *State) ownerAt(place int) string {
 	return s.ownerNames()[place-1]
 }
 
-func (s *State) ownerNames() []string {
+func (s *State) ownersText() string {
 	if s.owners == (unique.Handle[string]{}) {
-		return nil
+		return ""
 	}
-	return strings.Split(s.owners.Value(), ownersSeparator)
+	return s.owners.Value()
+}
+
+func (s *State) ownerNames() []string {
+	if text := s.ownersText(); text != "" {
+		return strings.Split(text, ownersSeparator)
+	}
+	return nil
 }
 
 func boolByte(is bool) byte {
@@ -469,11 +495,15 @@ func (s *State) factAt(at int) fact {
 	f.end = f.start + r.uvarint()
 	if flags&factMore != 0 {
 		owner := r.uvarint()
-		f.owner = s.ownerAt(int(owner >> 1))
 		if owner&1 != 0 {
 			others := r.uvarint()
 			f.trace, f.waiting = s.trace(int(others>>2)), byte(others&3)
 			f.skipped = int(r.uvarint())
+		}
+		if owner >>= 1; owner == ownOwner {
+			f.owner = string(r.take(r.count(1)))
+		} else {
+			f.owner = s.ownerAt(int(owner))
 		}
 	}
 	if f.isRoot {
@@ -554,7 +584,6 @@ func (s *State) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(len(one)))
 		dst = append(dst, one...)
 	}
-	// Hashes are of this process alone; after a restart they still are as many.
 	dst = binary.AppendUvarint(dst, uint64(len(r.bad)))
 	for _, one := range r.bad {
 		dst = binary.LittleEndian.AppendUint64(dst, one)
@@ -581,9 +610,9 @@ func Load(src []byte) (state State, err error) {
 	for range r.count(16) {
 		extra.traces = append(extra.traces, [16]byte(r.take(16)))
 	}
-	for range r.count(1) {
-		if owner := string(r.take(r.count(1))); s.ownerPlace(owner) == 0 {
-			return State{}, errStored
+	for i := range r.count(1) {
+		if owner := string(r.take(r.count(1))); s.ownerPlace(owner) != i+1 {
+			return State{}, fmt.Errorf("%w: owner %d is none", errStored, i+1)
 		}
 	}
 	for range r.count(8) {
@@ -597,15 +626,38 @@ func Load(src []byte) (state State, err error) {
 	}
 	s.facts = make([]byte, len(r.rest)) // no room behind: what reaches past the end is found
 	copy(s.facts, r.rest)
-	for at := 0; at < len(s.facts); at += s.length(at) {
-		f := s.factAt(at)
-		if s.facts[at]&factDead != 0 || !f.isSound() {
-			return State{}, errStored
+	for at := 0; at < len(s.facts); {
+		length, ok := s.lengthIn(at)
+		if !ok {
+			return State{}, fmt.Errorf("%w: cut off after byte %d", errStored, len(src))
 		}
-		s.see(f.id)
-		s.count++
+		if f := s.factAt(at); s.facts[at]&factDead == 0 && f.isSound() {
+			s.see(f.id)
+			s.count++
+			at += length
+			continue
+		}
+		return State{}, fmt.Errorf("%w: no facts of a span at byte %d", errStored, len(src)-len(s.facts)+at)
 	}
 	return s, nil
+}
+
+// lengthIn is length, of facts that others may have written: false where the entry is not there whole.
+func (s *State) lengthIn(at int) (length int, ok bool) {
+	rest := s.facts[at:]
+	if len(rest) <= restAt {
+		return 0, false
+	}
+	value, n := binary.Uvarint(rest[restAt:])
+	switch {
+	case n <= 0:
+		return 0, false
+	case rest[0]&factBare != 0:
+		return restAt + n, true
+	case value > uint64(len(rest)-restAt-n):
+		return 0, false
+	}
+	return restAt + n + int(value), true
 }
 
 // isSound says whether stored facts are such as readFact gives.
@@ -635,9 +687,14 @@ func (f *fact) isSound() bool {
 // bytesReader takes facts apart. It panics past the end: only Load reads what others may have written.
 type bytesReader struct{ rest []byte }
 
+const cutOff = "cut off"
+
 func (r *bytesReader) skip(n int) { r.rest = r.rest[n:] }
 
 func (r *bytesReader) take(n int) []byte {
+	if n > len(r.rest) {
+		panic(cutOff)
+	}
 	taken := r.rest[:n:n]
 	r.rest = r.rest[n:]
 	return taken
@@ -648,7 +705,7 @@ func (r *bytesReader) byte() byte { return r.take(1)[0] }
 func (r *bytesReader) uvarint() uint64 {
 	value, n := binary.Uvarint(r.rest)
 	if n <= 0 {
-		panic("a number is cut off")
+		panic(cutOff)
 	}
 	r.skip(n)
 	return value
@@ -657,7 +714,7 @@ func (r *bytesReader) uvarint() uint64 {
 func (r *bytesReader) varint() int64 {
 	value, n := binary.Varint(r.rest)
 	if n <= 0 {
-		panic("a number is cut off")
+		panic(cutOff)
 	}
 	r.skip(n)
 	return value
@@ -671,7 +728,7 @@ func (r *bytesReader) float() float64 {
 func (r *bytesReader) count(size int) int {
 	value := r.uvarint()
 	if value > uint64(len(r.rest)/size) {
-		panic("more than there is")
+		panic(cutOff)
 	}
 	return int(value)
 }
