@@ -5,6 +5,17 @@ import (
 	"slices"
 )
 
+// pause is what takes instants out of a wait's tail. It is one for all waits of a kind, and is not taken out of each
+// tail by itself: of thousands of handoffs and thousands of queues that would be millions of pieces.
+type pause uint8
+
+const (
+	noPause  pause = iota
+	arriving       // queue or connect; of a handoff
+	chatting       // talk outside hold; of a lookup that does not say whether anyone waits
+	pauses
+)
+
 // wait is a span's wait.
 type wait struct {
 	span       *fact
@@ -12,7 +23,8 @@ type wait struct {
 	layer      layer // who is charged
 	start, end uint64
 	length     uint64
-	tail       instants // lost instants beyond the allowance, in the call
+	tail       interval // beyond the allowance, in the call; empty for none
+	pause      pause    // what takes instants out of the tail
 }
 
 // call is what the facts tell of: its interval, its conversation, its waits, what it went through.
@@ -168,25 +180,34 @@ func (c *call) addWait(span *fact, allowed *allowance, length uint64) {
 	if w.activity == hold || !w.layer.isChargeable() {
 		w.layer = allowed.layer
 	}
-	w.tail = clip([]interval{{plus(span.start, allowed.ns), w.end}}, c.start, c.end)
-	if len(w.tail) > 0 {
-		switch {
-		case w.activity == handoffActivity:
-			w.tail = w.tail.minus(c.during(queue, connect))
-		case w.activity == lookup && span.waiting == waitingUnsaid:
-			w.tail = w.tail.minus(c.talk.minus(c.hold))
-		}
+	w.tail = interval{max(plus(span.start, allowed.ns), c.start), min(w.end, c.end)}
+	switch {
+	case w.activity == handoffActivity:
+		w.pause = arriving
+	case w.activity == lookup && span.waiting == waitingUnsaid:
+		w.pause = chatting
 	}
 	c.waits = append(c.waits, w)
 }
 
-// rework is a handoff that lost context, and the instants that have to be repeated for it.
+// paused are the instants that a pause takes out.
+func (c *call) paused(by pause) instants {
+	switch by {
+	case arriving:
+		return c.during(queue, connect)
+	case chatting:
+		return c.talk.minus(c.hold)
+	}
+	return nil
+}
+
+// repeated are handoffs of one start that lost context, and the instants that have to be repeated for them.
 type repeated struct {
-	span     *fact
+	spans    []*fact
 	instants instants
 }
 
-// handoffs are those that lost context, by start.
+// handoffs are those that lost context, by start. No two starts have an instant in common.
 func (c *call) handoffs() []repeated {
 	var found []repeated
 	since, latest := c.start, c.start
@@ -196,9 +217,14 @@ func (c *call) handoffs() []repeated {
 			since, begun = latest, one.start
 		}
 		latest = max(latest, one.end)
-		if one.fidelity < 1 {
-			found = append(found, repeated{one, clip(c.conversation, since, one.start)})
+		if one.fidelity >= 1 {
+			continue
 		}
+		if last := len(found) - 1; last >= 0 && found[last].spans[0].start == one.start {
+			found[last].spans = append(found[last].spans, one)
+			continue
+		}
+		found = append(found, repeated{[]*fact{one}, c.conversation.within(since, one.start)})
 	}
 	return found
 }

@@ -1,6 +1,9 @@
 package impact
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // interval is half open.
 type interval struct{ start, end uint64 }
@@ -64,6 +67,13 @@ func (s instants) minus(taken instants) instants {
 		}
 	}
 	return left
+}
+
+// within is the part of the set that lies in start..end.
+func (s instants) within(start, end uint64) instants {
+	first := sort.Search(len(s), func(i int) bool { return s[i].end > start })
+	last := first + sort.Search(len(s)-first, func(i int) bool { return s[first+i].start >= end })
+	return clip(s[first:last], start, end)
 }
 
 // clip has the part of each interval that lies in start..end; order is kept, empty ones are dropped.

@@ -41,9 +41,12 @@ type ledger struct {
 
 func (l *ledger) charge(to layer, what string, one entry) {
 	l.charges[to] += one.lost
-	if one.lost <= noiseNs { // what was taken by others before is no evidence
-		return
+	if one.lost > noiseNs { // what was taken by others before is no evidence
+		l.note(to, what, one)
 	}
+}
+
+func (l *ledger) note(to layer, what string, one entry) {
 	for _, known := range l.items {
 		if known.layer == to && known.what == what {
 			known.entries = append(known.entries, one)
@@ -82,12 +85,8 @@ func (l *ledger) add(one *piece, lost *rework, symptoms map[string]string) {
 				left -= l.addQuality(one)
 			}
 		}
-		for _, handoff := range s.handoffs {
-			share := 1 - handoff.fidelity
-			taken := left * share
-			l.charge(handoffLayer, fidelityWhat, entry{one.start, one.end, taken, true, 100 * share, handoff})
-			l.felt[symptoms[fidelityWhat]] += taken
-			left -= taken
+		if len(s.handoffs) > 0 {
+			left = l.addHandoffs(one, left, symptoms[fidelityWhat])
 		}
 		if s.reworked && lost != nil {
 			l.charge(lost.layer, lost.outcome.String(), entry{one.start, one.end, left, false, 0, lost.span})
@@ -121,18 +120,46 @@ func (l *ledger) addWaits(one *piece, symptoms map[string]string) {
 	}
 }
 
+// addHandoffs has every handoff that makes the piece to be repeated take its share of what is left, and gives back what
+// is left after all. They are one entry, for there may be thousands: its span is that of the worst handoff.
+func (l *ledger) addHandoffs(one *piece, left float64, symptom string) float64 {
+	worst := entry{start: one.start, end: one.end, hasValue: true}
+	taken, noted := 0.0, 0.0
+	for _, handoff := range one.segment.handoffs {
+		share := 1 - handoff.fidelity
+		its := float64(left * share)
+		left -= its
+		taken += its
+		if its <= noiseNs {
+			continue
+		}
+		noted += its
+		next := entry{start: one.start, end: one.end, hasValue: true, value: 100 * share, span: handoff}
+		if worst.span == nil || isWorseEntry(&next, &worst) {
+			worst = next
+		}
+	}
+	l.charges[handoffLayer] += taken
+	l.felt[symptom] += taken
+	if worst.span != nil {
+		worst.lost = noted
+		l.note(handoffLayer, fidelityWhat, worst)
+	}
+	return left
+}
+
 // addQuality charges what bad audio cost, and gives it back.
 func (l *ledger) addQuality(one *piece) float64 {
 	length, q := float64(one.end-one.start), one.quality
 	for i := range q.charges {
 		part := &q.charges[i]
 		l.charge(part.layer, part.what.String(), entry{
-			one.start, one.end, part.share * length, true, part.from.value, part.from.span,
+			one.start, one.end, float64(part.share * length), true, part.from.value, part.from.span,
 		})
 	}
 	l.felt[q.felt] += float64(q.lost * length)
 	for direction := range l.unheard {
 		l.unheard[direction] += float64(q.directions[direction] * length)
 	}
-	return q.lost * length
+	return float64(q.lost * length)
 }

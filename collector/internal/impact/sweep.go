@@ -48,7 +48,7 @@ type segment struct {
 	talking    bool
 	isAI       bool
 	staffed    bool
-	handoffs   []*fact // that make this instant to be repeated, by start
+	handoffs   []*fact // that make this instant to be repeated
 	reworked   bool
 }
 
@@ -60,6 +60,7 @@ const (
 	aiEdge
 	staffedEdge
 	waitEdge
+	pauseEdge
 	handoffEdge
 	reworkEdge
 	edgeKinds
@@ -83,8 +84,17 @@ func segments(c *call, lost *rework) []segment {
 	add(talkingEdge, 0, c.conversation)
 	add(aiEdge, 0, c.voiceAI)
 	add(staffedEdge, 0, c.staffed)
+	var pausing [pauses]bool
 	for i := range c.waits {
-		add(waitEdge, i, c.waits[i].tail)
+		if one := &c.waits[i]; one.tail.start < one.tail.end {
+			edges = append(edges, edge{one.tail.start, waitEdge, i}, edge{one.tail.end, waitEdge, i})
+			pausing[one.pause] = true
+		}
+	}
+	for by := range pauses {
+		if pausing[by] {
+			add(pauseEdge, int(by), c.paused(by))
+		}
 	}
 	for i := range handoffs {
 		add(handoffEdge, i, handoffs[i].instants)
@@ -96,7 +106,7 @@ func segments(c *call, lost *rework) []segment {
 
 	var found []segment
 	var on [edgeKinds]bool
-	running := map[int]bool{}
+	repeating := -1
 	lostWaits := newWaiting(c.waits)
 	at := c.start
 	emit := func(until uint64) {
@@ -106,8 +116,10 @@ func segments(c *call, lost *rework) []segment {
 		found = append(found, segment{
 			start: at, end: until, waits: lostWaits.charged(),
 			talking: on[talkingEdge], isAI: on[aiEdge], staffed: on[staffedEdge], reworked: on[reworkEdge],
-			handoffs: inOrder(running, handoffs),
 		})
+		if repeating >= 0 {
+			found[len(found)-1].handoffs = handoffs[repeating].spans
+		}
 		at = until
 	}
 	for _, one := range edges {
@@ -115,11 +127,13 @@ func segments(c *call, lost *rework) []segment {
 		switch one.kind {
 		case waitEdge:
 			lostWaits.toggle(one.index)
+		case pauseEdge:
+			lostWaits.paused[one.index] = !lostWaits.paused[one.index]
 		case handoffEdge:
-			if running[one.index] {
-				delete(running, one.index)
+			if repeating == one.index {
+				repeating = -1
 			} else {
-				running[one.index] = true
+				repeating = one.index
 			}
 		default:
 			on[one.kind] = !on[one.kind]
@@ -129,34 +143,20 @@ func segments(c *call, lost *rework) []segment {
 	return found
 }
 
-func inOrder(running map[int]bool, handoffs []repeated) []*fact {
-	if len(running) == 0 {
-		return nil
-	}
-	var places []int
-	for i := range running {
-		places = append(places, i)
-	}
-	slices.Sort(places)
-	spans := make([]*fact, len(places))
-	for i, place := range places {
-		spans[i] = handoffs[place].span
-	}
-	return spans
-}
-
 // waiting are the waits that are lost at a moment, kept so that many at once cost little.
 type waiting struct {
 	waits  []wait
 	groups []waitGroup
 	place  []int // of each wait's group
 	on     []bool
+	paused [pauses]bool
 }
 
-// waitGroup has the waits of one layer and activity, the longest first.
+// waitGroup has the waits of one layer, activity and pause, the longest first.
 type waitGroup struct {
 	layer    layer
 	activity activity
+	pause    pause
 	count    int
 	all      waitHeap
 }
@@ -165,10 +165,14 @@ func newWaiting(waits []wait) *waiting {
 	w := &waiting{waits: waits, place: make([]int, len(waits)), on: make([]bool, len(waits))}
 	for i := range waits {
 		one := &waits[i]
-		at := slices.IndexFunc(w.groups, func(g waitGroup) bool { return g.layer == one.layer && g.activity == one.activity })
+		at := slices.IndexFunc(w.groups, func(g waitGroup) bool {
+			return g.layer == one.layer && g.activity == one.activity && g.pause == one.pause
+		})
 		if at < 0 {
 			at = len(w.groups)
-			w.groups = append(w.groups, waitGroup{layer: one.layer, activity: one.activity, all: waitHeap{w: w}})
+			w.groups = append(w.groups, waitGroup{
+				layer: one.layer, activity: one.activity, pause: one.pause, all: waitHeap{w: w},
+			})
 		}
 		w.place[i] = at
 	}
@@ -186,7 +190,7 @@ func (w *waiting) toggle(index int) {
 		return
 	}
 	group.count++
-	heap.Push(&group.all, index) // a handoff's tail may begin again after a queue: twice there is once too often
+	heap.Push(&group.all, index)
 }
 
 // charged is what is charged now; a hold yields to any other wait.
@@ -194,8 +198,8 @@ func (w *waiting) charged() []waited {
 	var found []waited
 	others := false
 	for i := range w.groups {
-		if group := &w.groups[i]; group.count > 0 {
-			found = append(found, waited{group.layer, group.activity, group.count, &w.waits[group.all.indices[0]]})
+		if group := &w.groups[i]; group.count > 0 && !w.paused[group.pause] {
+			found = join(found, waited{group.layer, group.activity, group.count, &w.waits[group.all.indices[0]]})
 			others = others || group.activity != hold
 		}
 	}
@@ -203,6 +207,29 @@ func (w *waiting) charged() []waited {
 		found = slices.DeleteFunc(found, func(one waited) bool { return one.activity == hold })
 	}
 	return found
+}
+
+// join adds waits to those of the same layer and activity, which another pause holds for.
+func join(found []waited, one waited) []waited {
+	for i := range found {
+		known := &found[i]
+		if known.layer == one.layer && known.activity == one.activity {
+			known.count += one.count
+			if one.longest.isLonger(known.longest) {
+				known.longest = one.longest
+			}
+			return found
+		}
+	}
+	return append(found, one)
+}
+
+// isLonger has the longer wait first, then by start and span.
+func (w *wait) isLonger(other *wait) bool {
+	if w.length != other.length {
+		return w.length > other.length
+	}
+	return w.span.before(other.span)
 }
 
 type waitHeap struct {
@@ -213,14 +240,7 @@ type waitHeap struct {
 func (h *waitHeap) Len() int { return len(h.indices) }
 
 func (h *waitHeap) Less(i, j int) bool {
-	a, b := &h.w.waits[h.indices[i]], &h.w.waits[h.indices[j]]
-	if a.length != b.length {
-		return a.length > b.length
-	}
-	if a.start != b.start {
-		return a.start < b.start
-	}
-	return a.span.id < b.span.id
+	return h.w.waits[h.indices[i]].isLonger(&h.w.waits[h.indices[j]])
 }
 
 func (h *waitHeap) Swap(i, j int) { h.indices[i], h.indices[j] = h.indices[j], h.indices[i] }
