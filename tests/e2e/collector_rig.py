@@ -64,7 +64,7 @@ receivers:
 processors:
   cx_impact:
     storage: file_storage
-    on_shutdown: persist
+    on_shutdown: {on_shutdown}
     grace: {grace}s
     correction_window: {window}s
 exporters:
@@ -123,7 +123,14 @@ class Collector:
         self.storage = folder / "storage"
         self.log = folder / "collector.log"
         self.process: subprocess.Popen[bytes] | None = None
-        fields = {"grace": 0.5, "window": 60, "queue": QUEUE, "storage_more": "timeout: 1s", **more}
+        fields = {
+            "grace": 0.5,
+            "window": 60,
+            "on_shutdown": "persist",
+            "queue": QUEUE,
+            "storage_more": "timeout: 1s",
+            **more,
+        }
         self.config = folder / "collector.yaml"
         self.configs = [self.config]
         self.environment = os.environ.copy()

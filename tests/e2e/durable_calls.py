@@ -204,14 +204,13 @@ class _Seen:
         return round(float(self.attributes.get("cx.impact.lost_seconds", 0.0)))
 
 
-def check(calls: list[Call], arrivals: list[Arrival], kills: list[float], *, queued: bool) -> Outcome:
+def check(calls: list[Call], arrivals: list[Arrival], kills: list[float]) -> Outcome:
     """Holds what arrived against what was acknowledged and when the Collector was killed.
 
     Args:
         calls: what was sent.
         arrivals: what the backend got.
         kills: times of all SIGKILLs, in order.
-        queued: the exporter has a queue with a storage.
     """
     outcome = Outcome()
     by_key: dict[tuple[str, str], list[Arrival]] = {}
@@ -230,7 +229,7 @@ def check(calls: list[Call], arrivals: list[Arrival], kills: list[float], *, que
         if len(contents) > 1 and call is not None:
             outcome.breaks("no span id with two contents", call, f"{found[0].span.name} {key[1]}")
     for call in calls:
-        _check_call(call, by_key, corrections.get(call.root.span.trace_id, []), kills, outcome, queued)
+        _check_call(call, by_key, corrections.get(call.root.span.trace_id, []), kills, outcome)
     return outcome
 
 
@@ -240,7 +239,6 @@ def _check_call(
     corrections: list[Arrival],
     kills: list[float],
     outcome: Outcome,
-    queued: bool,
 ) -> None:
     counts = outcome.counts
     counts["calls"] += 1

@@ -91,6 +91,7 @@ async def kill_again_and_again(
     queued: bool = True,
     grace: float = 0.5,
     rough: bool = False,
+    flush: bool = False,
     tell: bool = False,
 ) -> Run:
     """The whole of it: load, kills, the end of every call, and what came of it.
@@ -100,10 +101,12 @@ async def kill_again_and_again(
     """
     rng = random.Random(seed)
     began = time.monotonic()
+    cuts: list[float] = []
     run, backend = Run(), Backend()
     backend.rough = random.Random(seed) if rough else None
     await backend.up()
-    collector = Collector(folder, backend.port, queue=QUEUE if queued else NO_QUEUE, grace=grace)
+    more = {"queue": QUEUE if queued else NO_QUEUE, "on_shutdown": "flush" if flush else "persist"}
+    collector = Collector(folder, backend.port, grace=grace, **more)
     collector.start()
     client = Client(collector.port)
     try:
@@ -111,8 +114,9 @@ async def kill_again_and_again(
         while len(run.kills) < kills:
             await asyncio.sleep(rng.uniform(*(LONG if rng.random() < LONG_SHARE else SHORT)))
             if rng.random() < STOP_SHARE:
-                await asyncio.to_thread(collector.stop)
+                at = await asyncio.to_thread(collector.stop)
                 run.stops += 1
+                cuts += [at] if flush else []  # what is held is sent as partial
             else:
                 run.kills.append(await asyncio.to_thread(collector.kill))
                 if tell and len(run.kills) % 20 == 0:
@@ -127,16 +131,16 @@ async def kill_again_and_again(
         await client.close()
         await backend.down()
     run.tries = client.tries
-    _judge(run, load, backend, folder, queued)
+    _judge(run, load, backend, folder, cuts)
     run.outcome.counts["requests refused for good"] = len(client.refused)
     run.seconds = time.monotonic() - began
     return run
 
 
-def _judge(run: Run, load: Load, backend: Backend, folder: Path, queued: bool) -> None:
+def _judge(run: Run, load: Load, backend: Backend, folder: Path, cuts: list[float]) -> None:
     """Checks every promise, and writes down what happened to the calls for which one was broken."""
     arrivals = list(backend.arrivals())
-    run.outcome = check(load.calls, arrivals, run.kills, queued=queued)
+    run.outcome = check(load.calls, arrivals, sorted(run.kills + cuts))
     broken = {text.split()[0] for which in run.outcome.broken.values() for text in which}
     told = [timeline(call, arrivals, run.kills) for call in load.calls if call.root.span.trace_id in broken]
     (folder / "broken.txt").write_text("\n".join(told))
@@ -176,7 +180,7 @@ async def outage(folder: Path, *, seconds: float, seed: int, callers: int = CALL
         await client.close()
         await backend.down()
     run.tries = client.tries
-    _judge(run, load, backend, folder, queued=True)
+    _judge(run, load, backend, folder, cuts=[])
     run.outcome.counts["requests refused for good"] = len(client.refused)
     pieces = [piece for call in load.calls for piece in call.pieces]
     run.outcome.counts["spans acknowledged in the outage"] = sum(down < piece.acked < up for piece in pieces)
@@ -204,6 +208,7 @@ def main() -> int:
     parser.add_argument("--queue", choices=["both", "yes", "no"], default="both", help="the exporter's queue")
     parser.add_argument("--grace", type=float, default=0.5, help="s that a root is held")
     parser.add_argument("--rough", action="store_true", help="the backend answers late or unheard at times")
+    parser.add_argument("--flush", action="store_true", help="a stop in order sends what is held")
     parser.add_argument("--outage", type=float, metavar="S", help="s without a backend, instead of kills")
     options = parser.parse_args()
     if collector_binary() is None:
@@ -226,6 +231,7 @@ def main() -> int:
                     queued=queued,
                     grace=options.grace,
                     rough=options.rough,
+                    flush=options.flush,
                     tell=True,
                 )
             )
