@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 
 from cxotel._semconv import CxActivity
 from cxotel.activity import KINDS
+from cxotel.impact._parameters import VALUES
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import gen  # noqa: E402  (tools/ is no package)
+import gen_go  # noqa: E402
 import gen_parameters  # noqa: E402
 import registry as registry_module  # noqa: E402
 
@@ -52,6 +55,43 @@ def test_constants_are_named_after_attributes() -> None:
     """Dots become underscores; classes of values are in capitals."""
     assert gen.constant("cx.media.to_agent.loss_pct") == "CX_MEDIA_TO_AGENT_LOSS_PCT"
     assert gen.class_name("cx.call.ended_by") == "CxCallEndedBy"
+
+
+def test_constants_in_go_are_named_after_attributes() -> None:
+    """Words are joined in capitals; `id` is an initialism where it is a word, and nowhere else."""
+    assert gen_go.go_name("cx.call.ended_by") == "CxCallEndedBy"
+    assert gen_go.go_name("cx.call.id") == "CxCallID"
+    assert gen_go.go_name("cx.idle") == "CxIdle"
+    assert gen_go.go_name("call (partial)") == "CallPartial"
+
+
+def test_go_has_a_constant_for_every_name_of_the_registry() -> None:
+    """Attributes, values, events and metrics: one that is left out could only be written by hand."""
+    registry = registry_module.load()
+    names = gen_go.render_names(registry)
+    wanted = [*registry.attributes, *(one["name"] for one in (*registry.events, *registry.metrics))]
+    wanted += [value for one in registry.attributes.values() for _, value, _ in one.members]
+
+    assert [name for name in wanted if f' = "{name}"\n' not in names] == []
+
+
+def test_go_has_the_parameters_of_python_in_the_same_order() -> None:
+    """Names, whole numbers as such, and ranges."""
+    text = gen_go.render_parameters(ROOT / "spec" / "impact" / "parameters.yaml")
+    lines = [line for line in text.splitlines() if line.startswith('\t{"')]
+
+    assert [line.split('"')[1] for line in lines] == list(VALUES)
+    assert '\t{"quality.windows", int64(1000), "windows", 1, 9999},' in lines
+    assert '\t{"severity.minor", float64(3.0), "s", 0.0, 10000000.0},' in lines
+
+
+@pytest.mark.skipif(shutil.which("gofmt") is None, reason="gofmt comes with Go, which is not here")
+def test_gofmt_leaves_generated_files_alone() -> None:
+    """The generator aligns as gofmt does, so that whoever has Go sees no change."""
+    for path in (gen_go.NAMES, gen_go.PARAMETERS):
+        text = gen.render_all()[path]
+        done = subprocess.run(["gofmt"], input=text, capture_output=True, text=True, check=True)
+        assert done.stdout == text
 
 
 def test_the_docs_page_holds_every_attribute() -> None:

@@ -5,8 +5,8 @@ package impact
 // Model is the version of the impact model.
 const Model = "1"
 
-// parameterSpecs has every parameter in the order of parameters.yaml. Values are float64, int64, string or
-// map[string]string.
+// parameterSpecs has every parameter in the order of parameters.yaml.
+// Values are float64, int64, string or map[string]string.
 var parameterSpecs = []parameterSpec{
 	{"call.setup_before", float64(60.0), "s", 0.0, 3600.0},
 	{"call.outside", float64(5.0), "s", 0.0, 86400.0},
