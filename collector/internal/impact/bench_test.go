@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // benchCall is a call of 300 s with three two-way legs of 60 windows; no two windows alike. Of bad ones a leg loses
@@ -80,6 +82,47 @@ func BenchmarkAdd(b *testing.B) {
 		}
 		binary.BigEndian.PutUint64(in.SpanID[:], uint64(n+1))
 		state.Add(&in, Default())
+	}
+}
+
+// BenchmarkStateSize reports the memory of one of many live calls of twenty spans, half of them another maker's without a
+// layer: as Size counts it with the state itself, and as the heap grows.
+func BenchmarkStateSize(b *testing.B) {
+	const calls = 20_000
+	spans := benchCall(1, false)[:4]
+	for len(spans) < 10 {
+		one := benchCall(1, false)[2]
+		one.Values[AttrOwner] = Value{Kind: KindString, String: "Acme Telecom"}
+		spans = append(spans, one)
+	}
+	for len(spans) < 20 {
+		one := benchCall(1, false)[3]
+		one.Name, one.Values = "GET", [attrCount]Value{}
+		spans = append(spans, one)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for range b.N {
+		states := make([]*State, calls)
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		counted := 0
+		for i := range states {
+			states[i] = &State{}
+			for j := range spans {
+				one := spans[j]
+				binary.BigEndian.PutUint64(one.SpanID[:], random.Uint64())
+				one.Start += uint64(random.IntN(300e9))
+				one.End = one.Start + uint64(random.IntN(20e9))
+				states[i].Add(&one, Default())
+			}
+			counted += int(unsafe.Sizeof(*states[i])) + states[i].Size() - states[i].SeriesBytes()
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(counted)/calls, "counted-B/call")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/calls, "heap-B/call")
+		runtime.KeepAlive(states)
 	}
 }
 

@@ -6,7 +6,10 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cxotel/cxotel/collector/internal/spec"
 )
@@ -167,9 +170,10 @@ func (p *Parameters) Override(given map[string]any) (*Parameters, error) {
 	return changed, nil
 }
 
+// flatten gives values by dotted name. Of one given in both forms the dotted counts, being sorted last.
 func flatten(given map[string]any, prefix string, into map[string]any) error {
-	for key, value := range given {
-		name := prefix + key
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		name, value := prefix+key, given[key]
 		if _, known := specByName[name]; known {
 			into[name] = value
 			continue
@@ -249,7 +253,11 @@ func numberOf(value any) (float64, bool) {
 }
 
 func refused(name string, value any, wanted string) error {
-	return fmt.Errorf("impact parameter %s: %#v given; must be %s", name, value, wanted)
+	shown := fmt.Sprintf("%v", value)
+	if text, ok := value.(string); ok {
+		shown = strconv.Quote(text)
+	}
+	return fmt.Errorf("impact parameter %s: %s given; must be %s", name, shown, wanted)
 }
 
 func acceptedTable(known *parameterSpec, value any, before map[string]string) (any, error) {
@@ -322,8 +330,12 @@ func fill(template string, field func(name string) (string, bool)) string {
 			break
 		}
 		shut := open + 1
-		for shut < len(template) && isWord(template[shut]) {
-			shut++
+		for shut < len(template) {
+			letter, size := utf8.DecodeRuneInString(template[shut:])
+			if !isWord(letter) {
+				break
+			}
+			shut += size
 		}
 		b.WriteString(template[:open])
 		if shut < len(template) && template[shut] == '}' && shut > open+1 {
@@ -340,6 +352,6 @@ func fill(template string, field func(name string) (string, bool)) string {
 	return b.String()
 }
 
-func isWord(c byte) bool {
-	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+func isWord(letter rune) bool {
+	return letter == '_' || unicode.IsLetter(letter) || unicode.IsNumber(letter)
 }
