@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import sys
@@ -201,7 +202,7 @@ async def _caught_up(load: Load, backend: Backend) -> None:
 
 
 def main() -> int:
-    """Runs what the command line says; 1 if a promise was broken."""
+    """Reads the command line and runs what it says; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs in each of the two variants")
     parser.add_argument("--seed", type=int, default=1)
@@ -211,8 +212,16 @@ def main() -> int:
     parser.add_argument("--flush", action="store_true", help="a stop in order sends what is held")
     parser.add_argument("--outage", type=float, metavar="S", help="s without a backend, instead of kills")
     options = parser.parse_args()
-    if collector_binary() is None:
+    binary = collector_binary()
+    if binary is None:
         parser.error("no otelcol-cx: run `make collector`, or set CXOTEL_COLLECTOR to one")
+    with tempfile.TemporaryDirectory() as folder:  # a build meanwhile is not what is tried
+        os.environ["CXOTEL_COLLECTOR"] = shutil.copy2(binary, folder)
+        return run_all(options)
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """Runs the variants asked for; 1 if a promise was broken."""
     broken = False
     variants = {"both": [True, False], "yes": [True], "no": [False]}[options.queue]
     for queued in [True] if options.outage else variants:
