@@ -119,8 +119,9 @@ demo: .venv/.ready ## place real calls and judge them (see README)
 accuracy: .venv/.ready ## hundreds of impaired calls against their recorded truth (about 15 minutes)
 	$(BIN)/python -m cxotel.demo.accuracy $(ACCURACY)
 
-pictures: .venv/.ready ## the desk's pages as PNG, in docs/img
+pictures: .venv/.ready $(COLLECTOR) ## the desk's and Jaeger's pages as PNG, in docs/img
 	$(BIN)/python tools/pictures.py
+	$(BIN)/python tools/pictures_jaeger.py
 
 bench: .venv/.ready ## side-by-side speed, as ratios
 	$(BIN)/python benchmarks/sdk.py

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import gen_collector  # noqa: E402
 import gen_go  # noqa: E402
 import registry as registry_module  # noqa: E402  (tools/ is no package)
 
@@ -210,6 +211,7 @@ def render_all(root: Path = ROOT) -> Rendered:
         "docs/reference/attributes.md": render_attributes_page(registry),
     }
     rendered["docs/reference/settings.md"] = render_settings_page()
+    rendered[gen_collector.PAGE] = gen_collector.render(root)
     rendered[gen_go.NAMES] = gen_go.render_names(registry)
     parameters = root / "spec" / "impact" / "parameters.yaml"
     if parameters.exists() and (root / "tools" / "gen_parameters.py").exists():
