@@ -69,6 +69,22 @@ func (e *effect) add(direction int, m metric, from source) {
 	}
 }
 
+// effectOf is what a leg does that is alone in its layer, as a hop.
+func effectOf(span *fact, now *figures) effect {
+	e := newEffect()
+	for direction := range directions {
+		for m := lossMetric; m <= delayMetric; m++ {
+			if value := now[2*direction+int(m)]; value != notMeasured {
+				e.add(direction, m, source{value, span})
+			}
+		}
+		if ie := span.leg.ie[direction]; ie > 0 && now.isMeasured(direction) {
+			e.add(direction, ieMetric, source{ie, span})
+		}
+	}
+	return e
+}
+
 // named gives the metric whose worst figure lowers R most alone.
 func (e *effect) named(bpl float64) metric {
 	kept := min(e.does[toAgent].kept, e.does[toCustomer].kept)

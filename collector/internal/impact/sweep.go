@@ -270,6 +270,7 @@ func changesOf(c *call, legs []*fact) []change {
 		most += len(span.legRuns) + 1
 	}
 	changes := make([]change, 0, most)
+	ends := make([]int, len(legs))
 	for i, span := range legs {
 		var last uint64
 		open := false
@@ -288,13 +289,31 @@ func changesOf(c *call, legs []*fact) []change {
 		if open {
 			changes = append(changes, change{last, i, nil})
 		}
+		ends[i] = len(changes)
 	}
-	slices.SortStableFunc(changes, func(a, b change) int {
-		if a.at != b.at {
-			return compare(a.at, b.at)
+	return merged(changes, ends)
+}
+
+// merged has parts that are each in order, and end at these places, in one order; of equal times the earlier part's
+// comes first.
+func merged(changes []change, ends []int) []change {
+	into := make([]change, len(changes))
+	for len(ends) > 1 {
+		begun, left := 0, ends[:0]
+		for i := 0; i < len(ends); i += 2 {
+			middle, end := ends[i], ends[min(i+1, len(ends)-1)]
+			a, b := changes[begun:middle], changes[middle:end]
+			for at := begun; at < end; at++ {
+				if len(b) == 0 || len(a) > 0 && a[0].at <= b[0].at {
+					into[at], a = a[0], a[1:]
+				} else {
+					into[at], b = b[0], b[1:]
+				}
+			}
+			begun, left = end, append(left, end)
 		}
-		return compare(a.leg, b.leg)
-	})
+		changes, into, ends = into, changes, left
+	}
 	return changes
 }
 
@@ -323,6 +342,7 @@ func pieces(c *call, lost *rework, each func(piece)) {
 	changes := changesOf(c, legs)
 	now := newFiguresNow(legs)
 	next := 0
+	var heard *cell // nil where nothing is measured
 	var judged quality
 	var charges [cellLayers]charge
 	for i := range all {
@@ -344,12 +364,13 @@ func pieces(c *call, lost *rework, each func(piece)) {
 			}
 			var found *quality
 			if isJudged {
-				if heard := now.legs(); len(heard) > 0 {
-					if stale {
-						effects := resolve(heard, &c.gone, one.isAI)
-						judged = judgeCell(&effects, c.p, charges[:0])
-						stale = false
+				if stale {
+					if heard = now.cell(&c.gone, one.isAI); heard != nil {
+						judged = judgeCell(heard, c.p, charges[:0])
 					}
+					stale = false
+				}
+				if heard != nil {
 					found = &judged
 				}
 			}
@@ -364,7 +385,10 @@ func pieces(c *call, lost *rework, each func(piece)) {
 type figuresNow struct {
 	spans   []*fact
 	figures []*figures // by leg, nil for none
+	plain   bool
 	few     bool
+	now     cell
+	layers  int // that have a figure, of a plain call
 	buffer  []legNow
 	heaps   [mediaLayers][2][len(seriesAttrs) + directions]figureHeap
 	version []int // of each leg, counted up with every change
@@ -377,12 +401,58 @@ const fewLegs = 8
 
 func newFiguresNow(legs []*fact) *figuresNow {
 	return &figuresNow{
-		spans: legs, figures: make([]*figures, len(legs)), few: len(legs) <= fewLegs,
+		spans: legs, figures: make([]*figures, len(legs)), plain: isPlain(legs), few: len(legs) <= fewLegs,
 		version: make([]int, len(legs)), seen: make([]int, len(legs)),
 	}
 }
 
+// isPlain says whether no leg is a path's and no layer has two at one instant: then legs are layers.
+func isPlain(legs []*fact) bool {
+	var ends [mediaLayers]uint64
+	for _, one := range legs {
+		runs := one.legRuns
+		if one.leg.isPath || ends[one.layer] > runs[0].start {
+			return false
+		}
+		ends[one.layer] = runs[len(runs)-1].end
+	}
+	return true
+}
+
+// cell is what all layers do now, nil where nothing is measured.
+func (n *figuresNow) cell(gone *[layers]bool, isAI bool) *cell {
+	if n.plain {
+		if n.layers == 0 {
+			return nil
+		}
+		return &n.now
+	}
+	legs := n.legs()
+	if len(legs) == 0 {
+		return nil
+	}
+	n.now = resolve(legs, gone, isAI)
+	return &n.now
+}
+
+// set is change, of a plain call.
+func (n *figuresNow) set(to change) {
+	span := n.spans[to.leg]
+	place := span.layer.inCell()
+	if n.now.present[place] {
+		n.layers--
+	}
+	if n.now.present[place] = to.figures != nil; to.figures != nil {
+		n.layers++
+		n.now.effects[place] = effectOf(span, to.figures)
+	}
+}
+
 func (n *figuresNow) change(to change) {
+	if n.plain {
+		n.set(to)
+		return
+	}
 	n.figures[to.leg] = to.figures
 	if n.few {
 		return
