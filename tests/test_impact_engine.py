@@ -67,7 +67,8 @@ def test_an_earlier_copy_does_not_replace_a_later_one() -> None:
 
 def test_an_evidence_span_is_computed_from_the_call() -> None:
     """Id, name, parent, times, attributes, status, scope and resource are the trace model's."""
-    verdict = judge([root(120), talk(), leg(3, "carrier", 0, 120, to_agent__loss_pct="0*6 30*2 0*16")])
+    bad = leg(3, "carrier", 0, 120, to_agent__loss_pct="0*6 30*2 0*16", owner="Acme Telecom")
+    verdict = judge([root(120), talk(), bad])
     key = f"{TRACE}\0carrier\0loss\0{ns(30)}".encode()
     assert [
         Span(
@@ -76,15 +77,28 @@ def test_an_evidence_span_is_computed_from_the_call() -> None:
             "carrier loss",
             ns(30),
             ns(40),
-            {"cx.evidence.layer": "carrier", "cx.evidence.what": "loss", "cx.evidence.seconds": 8.618},
+            {
+                "cx.evidence.layer": "carrier",
+                "cx.evidence.what": "loss",
+                "cx.evidence.seconds": 8.618,
+                "cx.evidence.owner": "Acme Telecom",
+            },
             parent_id="0000000000000003",
             scope="cxotel.impact",
             status=2,
             status_message="carrier: loss 30.0 %, 8.6 s (span 0000000000000003)",
             kind=1,
-            service="cx-impact",
+            service="carrier: Acme Telecom",
         )
     ] == verdict.evidence_spans()
+
+
+def test_who_did_it_is_unknown_where_no_span_names_an_owner() -> None:
+    """Tools show a span's service: without an owner it still says the layer."""
+    verdict = judge([root(120), talk(), leg(3, "carrier", 0, 120, to_agent__loss_pct="30*24")])
+    [evidence] = verdict.evidence_spans()
+    assert "carrier: unknown" == evidence.service
+    assert "cx.evidence.owner" not in evidence.attributes
 
 
 @pytest.mark.parametrize(("gap", "stretches"), [(1.999, 1), (2.0, 2)])

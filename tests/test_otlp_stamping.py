@@ -69,7 +69,7 @@ def test_the_root_carries_the_verdict_and_evidence_stands_under_the_leg() -> Non
     assert verdict.attributes.items() <= root.attributes.items()
     evidence = [one for one in found if one.scope == "cxotel.impact"]
     assert verdict.evidence_spans() == evidence
-    assert [("carrier loss", f"{2:016x}", "cx-impact")] == [
+    assert [("carrier loss", f"{2:016x}", "carrier: Acme Telecom")] == [
         (one.name, one.parent_id, one.service) for one in evidence
     ]
 

@@ -115,6 +115,7 @@ def shown(one: Span) -> dict[str, Any]:
         "attributes": dict(one.attributes),
         "status": one.status,
         "statusMessage": one.status_message,
+        "service": one.service,
     }
 
 

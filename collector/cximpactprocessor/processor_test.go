@@ -157,6 +157,36 @@ func TestRootsGetTheAttributesOfTheirCall(t *testing.T) {
 	}
 }
 
+func TestWhatTheJudgeAddsSaysWhoDidIt(t *testing.T) {
+	l := newLife(t, withoutStorage())
+	l.at = epoch
+	owned, unowned, episode := queueSpan, queueSpan, queueSpan
+	owned.Attributes = map[string]any{spec.CxOwner: "WFM team"}
+	unowned.ID, unowned.Layer, unowned.Activity = 91, spec.CxLayerAgent, spec.CxActivityHold
+	unowned.From, unowned.To = queueSpan.To, queueSpan.To+100
+	episode.ID, episode.Name, episode.Layer, episode.Activity = 92, spec.SpanMediaEpisode, spec.CxLayerCarrier, spec.CxActivityConverse
+	episode.From, episode.To = 0, 5
+	episode.Attributes = map[string]any{spec.CxOwner: "Acme Telecom", spec.CxMediaToAgentLossPct: "30"}
+	l.consume(requestOf(owned, unowned, episode, rootSpan))
+	l.pass(6 * time.Second)
+	services := map[string]string{}
+	for _, one := range l.taken() {
+		if one.scope.Scope().Name() == judgeScope {
+			service, _ := one.resource.Resource().Attributes().Get(spec.ServiceName)
+			services[one.span.Name()] = service.AsString()
+			owner, has := one.span.Attributes().Get(spec.CxEvidenceOwner)
+			if has {
+				services[one.span.Name()] += " / " + owner.AsString()
+			}
+		}
+	}
+	assert.Equal(t, map[string]string{
+		"ccaas queue":    "ccaas: WFM team / WFM team",
+		"agent hold":     "agent: unknown",
+		"impact warning": "carrier: Acme Telecom",
+	}, services)
+}
+
 func TestTenantsDoNotMeetAndKeepTheirMetadata(t *testing.T) {
 	config := withStorage()
 	config.MetadataKeys = []string{"X-Tenant", "x-other"}

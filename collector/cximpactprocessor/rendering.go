@@ -150,10 +150,10 @@ func putValue(attributes pcommon.Map, one impact.Attribute) {
 	}
 }
 
-// own gives the place of the judge's own spans.
-func own(into ptrace.Traces) ptrace.SpanSlice {
+// own gives the place of the judge's own spans of a service.
+func own(into ptrace.Traces, service string) ptrace.SpanSlice {
 	resource := into.ResourceSpans().AppendEmpty()
-	resource.Resource().Attributes().PutStr(spec.ServiceName, judgeService)
+	resource.Resource().Attributes().PutStr(spec.ServiceName, service)
 	scope := resource.ScopeSpans().AppendEmpty()
 	scope.Scope().SetName(judgeScope)
 	return scope.Spans()
@@ -161,13 +161,12 @@ func own(into ptrace.Traces) ptrace.SpanSlice {
 
 func (r *renderer) addEvidence(into ptrace.Traces, verdict *impact.Verdict) {
 	found := verdict.EvidenceSpans()
-	if len(found) == 0 {
-		return
-	}
-	spans := own(into)
-	spans.EnsureCapacity(len(found))
+	var spans ptrace.SpanSlice
 	for i := range found {
 		one := &found[i]
+		if i == 0 || one.Service() != found[i-1].Service() {
+			spans = own(into, one.Service())
+		}
 		span := spans.AppendEmpty()
 		span.SetTraceID(one.TraceID)
 		span.SetSpanID(one.SpanID)
@@ -179,6 +178,9 @@ func (r *renderer) addEvidence(into ptrace.Traces, verdict *impact.Verdict) {
 		span.Attributes().PutStr(spec.CxEvidenceLayer, one.Layer)
 		span.Attributes().PutStr(spec.CxEvidenceWhat, one.What)
 		span.Attributes().PutDouble(spec.CxEvidenceSeconds, one.Seconds)
+		if one.Owner != "" {
+			span.Attributes().PutStr(spec.CxEvidenceOwner, one.Owner)
+		}
 		if one.IsError {
 			span.Status().SetCode(ptrace.StatusCodeError)
 			span.Status().SetMessage(one.Message)
@@ -188,7 +190,7 @@ func (r *renderer) addEvidence(into ptrace.Traces, verdict *impact.Verdict) {
 
 // addPartial adds the span that stands for a call whose root did not come.
 func (r *renderer) addPartial(into ptrace.Traces, one callstore.Emission) {
-	span := own(into).AppendEmpty()
+	span := own(into, judgeService).AppendEmpty()
 	trace := hex.EncodeToString(one.Key.Trace[:])
 	span.SetTraceID(pcommon.TraceID(one.Key.Trace))
 	span.SetSpanID(computedID(trace, spec.SpanCallPartial))
@@ -201,7 +203,7 @@ func (r *renderer) addPartial(into ptrace.Traces, one callstore.Emission) {
 
 // addCorrection adds the span that says how a verdict changed: no length, at the call's end.
 func (r *renderer) addCorrection(into ptrace.Traces, one callstore.Emission) {
-	span := own(into).AppendEmpty()
+	span := own(into, judgeService).AppendEmpty()
 	id, parent := pcommon.TraceID(one.Key.Trace), computedID(hex.EncodeToString(one.Key.Trace[:]), spec.SpanCallPartial)
 	if root := one.Verdict.Root; root != nil {
 		id, parent = root.TraceID, root.SpanID
@@ -219,7 +221,7 @@ func (r *renderer) addCorrection(into ptrace.Traces, one callstore.Emission) {
 // addWarning adds the span that tells of a running call, below the media episode that showed it.
 func addWarning(into ptrace.Traces, one callstore.Emission) {
 	warned := one.Warned
-	span := own(into).AppendEmpty()
+	span := own(into, impact.ServiceOf(warned.Layer, warned.Owner)).AppendEmpty()
 	trace := hex.EncodeToString(warned.Trace[:])
 	span.SetTraceID(pcommon.TraceID(warned.Trace))
 	span.SetSpanID(computedID(trace, spec.SpanImpactWarning, warned.Layer, hex.EncodeToString(warned.Episode[:])))

@@ -88,6 +88,8 @@ CX_EVIDENCE_WHAT: Final = "cx.evidence.what"
 """What cost the time. (string)"""
 CX_EVIDENCE_SECONDS: Final = "cx.evidence.seconds"
 """Seconds lost in the stretch. (double)"""
+CX_EVIDENCE_OWNER: Final = "cx.evidence.owner"
+"""Who can fix it; `cx.owner` of the span that was worst in the stretch. (string)"""
 CX_WARNING_LAYER: Final = "cx.warning.layer"
 """Layer that hurts a running call, a value of `cx.layer`. (string)"""
 CX_WARNING_WHAT: Final = "cx.warning.what"
@@ -262,6 +264,7 @@ NAMES: Final = frozenset(
         "cx.endpoint.cpu_pct",
         "cx.endpoint.device_changes",
         "cx.evidence.layer",
+        "cx.evidence.owner",
         "cx.evidence.seconds",
         "cx.evidence.what",
         "cx.handoff.fidelity",

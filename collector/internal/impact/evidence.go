@@ -34,9 +34,23 @@ type EvidenceSpan struct {
 	End      uint64
 	Layer    string
 	What     string
+	Owner    string  // of the span that was worst in the stretch, "" for none
 	Seconds  float64 // 3 decimals
 	IsError  bool
 	Message  string // of the status
+}
+
+// Service is the span's `service.name`.
+func (e *EvidenceSpan) Service() string { return ServiceOf(e.Layer, e.Owner) }
+
+const noOwner = "unknown"
+
+// ServiceOf is the `service.name` of what a judge says of a layer: who did it, as that is what tools show of every span.
+func ServiceOf(layer, owner string) string {
+	if owner == "" {
+		owner = noOwner
+	}
+	return layer + ": " + owner
 }
 
 func spanIDOf(id uint64) (text [8]byte) {
@@ -210,6 +224,9 @@ func (s *stretch) evidenceSpan(root *fact, p *Parameters) EvidenceSpan {
 	one := EvidenceSpan{
 		Name: name + " " + s.item.what, Start: s.start, End: s.end, Layer: name, What: s.item.what,
 		Seconds: roundedSeconds(s.lost, 3),
+	}
+	if s.span != nil {
+		one.Owner = s.span.owner
 	}
 	home := root
 	if home == nil {

@@ -125,13 +125,16 @@ func shown(span *impact.EvidenceSpan) map[string]any {
 	if span.IsError {
 		status = 2
 	}
+	attributes := map[string]any{
+		"cx.evidence.layer": span.Layer, "cx.evidence.what": span.What, "cx.evidence.seconds": span.Seconds,
+	}
+	if span.Owner != "" {
+		attributes["cx.evidence.owner"] = span.Owner
+	}
 	return map[string]any{
 		"traceId": hex.EncodeToString(span.TraceID[:]), "spanId": hex.EncodeToString(span.SpanID[:]),
 		"parentSpanId": hex.EncodeToString(span.ParentID[:]), "name": span.Name, "startTimeUnixNano": strconv.FormatUint(span.Start, 10), "endTimeUnixNano": strconv.FormatUint(span.End, 10),
-		"attributes": map[string]any{
-			"cx.evidence.layer": span.Layer, "cx.evidence.what": span.What, "cx.evidence.seconds": span.Seconds,
-		},
-		"status": status, "statusMessage": span.Message,
+		"attributes": attributes, "status": status, "statusMessage": span.Message, "service": span.Service(),
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 const (
 	judgeScope   = "cxotel.impact"
-	judgeService = "cx-impact"
 	internalKind = number("1") // OTLP's SPAN_KIND_INTERNAL
 	errorCode    = number("2") // OTLP's STATUS_CODE_ERROR
 )
@@ -39,10 +38,7 @@ func AppendStamped(out []byte, received []Received, verdict *impact.Verdict) []b
 	if winner >= 0 {
 		kept[winner].raw = stamped(kept[winner].raw, verdict)
 	}
-	groups := regroup(kept)
-	if evidence := verdict.EvidenceSpans(); len(evidence) > 0 {
-		groups = append(groups, evidenceGroup(evidence))
-	}
+	groups := append(regroup(kept), evidenceGroups(verdict.EvidenceSpans())...)
 	return appendJSON(out, objectOf("resourceSpans", groups))
 }
 
@@ -107,15 +103,21 @@ func copied(node *object) *object {
 	return out
 }
 
-func evidenceGroup(evidence []impact.EvidenceSpan) *object {
-	spans := make([]any, len(evidence))
-	for i := range evidence {
-		spans[i] = writeEvidence(&evidence[i])
+// evidenceGroups has neighbours of one service in one group.
+func evidenceGroups(evidence []impact.EvidenceSpan) []any {
+	var groups []any
+	for begin := 0; begin < len(evidence); {
+		service := evidence[begin].Service()
+		var spans []any
+		for ; begin < len(evidence) && evidence[begin].Service() == service; begin++ {
+			spans = append(spans, writeEvidence(&evidence[begin]))
+		}
+		groups = append(groups, objectOf(
+			"resource", objectOf("attributes", writeAttributes([]impact.Attribute{{Key: spec.ServiceName, Value: service}})),
+			"scopeSpans", []any{objectOf("scope", objectOf("name", judgeScope), "spans", spans)},
+		))
 	}
-	return objectOf(
-		"resource", objectOf("attributes", writeAttributes([]impact.Attribute{{Key: "service.name", Value: judgeService}})),
-		"scopeSpans", []any{objectOf("scope", objectOf("name", judgeScope), "spans", spans)},
-	)
+	return groups
 }
 
 func writeEvidence(one *impact.EvidenceSpan) *object {
@@ -127,11 +129,15 @@ func writeEvidence(one *impact.EvidenceSpan) *object {
 	out.set("kind", internalKind)
 	out.set("startTimeUnixNano", strconv.FormatUint(one.Start, 10))
 	out.set("endTimeUnixNano", strconv.FormatUint(one.End, 10))
-	out.set("attributes", writeAttributes([]impact.Attribute{
+	attributes := []impact.Attribute{
 		{Key: spec.CxEvidenceLayer, Value: one.Layer},
 		{Key: spec.CxEvidenceWhat, Value: one.What},
 		{Key: spec.CxEvidenceSeconds, Value: one.Seconds},
-	}))
+	}
+	if one.Owner != "" {
+		attributes = append(attributes, impact.Attribute{Key: spec.CxEvidenceOwner, Value: one.Owner})
+	}
+	out.set("attributes", writeAttributes(attributes))
 	out.set("status", writeStatus(one.IsError, one.Message))
 	return out
 }

@@ -61,20 +61,35 @@ func TestTheRootIsStampedAndAnEarlierVerdictTakenOff(t *testing.T) {
 	}
 }
 
-func TestEvidenceIsWrittenInAGroupOfItsOwn(t *testing.T) {
-	group := evidenceGroup([]impact.EvidenceSpan{{
+func TestEvidenceIsWrittenInGroupsOfWhoDidIt(t *testing.T) {
+	one := impact.EvidenceSpan{
 		TraceID: [16]byte{15: 9}, SpanID: [8]byte{7: 9}, ParentID: [8]byte{7: 1}, Name: "carrier loss", Start: 5, End: 7,
-		Layer: "carrier", What: "loss", Seconds: 1e-5, IsError: true, Message: "bad",
-	}})
-	check(t, "group", `{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "cx-impact"}}]}, `+
+		Layer: "carrier", What: "loss", Owner: "Acme", Seconds: 1e-5, IsError: true, Message: "bad",
+	}
+	groups := evidenceGroups([]impact.EvidenceSpan{one})
+	check(t, "group", `{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "carrier: Acme"}}]}, `+
 		`"scopeSpans": [{"scope": {"name": "cxotel.impact"}, "spans": [`+
 		`{"traceId": "00000000000000000000000000000009", "spanId": "0000000000000009", `+
 		`"parentSpanId": "0000000000000001", "name": "carrier loss", "kind": 1, `+
 		`"startTimeUnixNano": "5", "endTimeUnixNano": "7", "attributes": [`+
 		`{"key": "cx.evidence.layer", "value": {"stringValue": "carrier"}}, `+
 		`{"key": "cx.evidence.what", "value": {"stringValue": "loss"}}, `+
-		`{"key": "cx.evidence.seconds", "value": {"doubleValue": 1e-05}}], "status": {"message": "bad", "code": 2}}]}]}`,
-		string(appendJSON(nil, group)))
+		`{"key": "cx.evidence.seconds", "value": {"doubleValue": 1e-05}}, `+
+		`{"key": "cx.evidence.owner", "value": {"stringValue": "Acme"}}], "status": {"message": "bad", "code": 2}}]}]}`,
+		string(appendJSON(nil, groups[0])))
+	other := one
+	other.Owner = ""
+	for _, want := range []struct {
+		groups int
+		spans  []impact.EvidenceSpan
+	}{{0, nil}, {1, []impact.EvidenceSpan{one, one}}, {2, []impact.EvidenceSpan{one, other}}, {3, []impact.EvidenceSpan{one, other, one}}} {
+		if got := len(evidenceGroups(want.spans)); got != want.groups {
+			t.Errorf("%d spans are in %d groups, not %d", len(want.spans), got, want.groups)
+		}
+	}
+	if got := other.Service(); got != "carrier: unknown" {
+		t.Error("without an owner:", got)
+	}
 }
 
 func TestWithoutARootOnlyTheFormChanges(t *testing.T) {

@@ -48,6 +48,7 @@ const (
 	CxEvidenceLayer          = "cx.evidence.layer"
 	CxEvidenceWhat           = "cx.evidence.what"
 	CxEvidenceSeconds        = "cx.evidence.seconds"
+	CxEvidenceOwner          = "cx.evidence.owner"
 	CxWarningLayer           = "cx.warning.layer"
 	CxWarningWhat            = "cx.warning.what"
 	CxWarningOwner           = "cx.warning.owner"

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cxotel._semconv import CX_EVIDENCE_LAYER, CX_EVIDENCE_SECONDS, CX_EVIDENCE_WHAT
+from cxotel._semconv import CX_EVIDENCE_LAYER, CX_EVIDENCE_OWNER, CX_EVIDENCE_SECONDS, CX_EVIDENCE_WHAT
 from cxotel.impact.effects import DELAY, IE, LOSS
 from cxotel.impact.layers import RANK
 from cxotel.impact.ledger import FIDELITY, Entry, Ledger
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cxotel.impact.parameters import Parameters
 
 SCOPE = "cxotel.impact"
-SERVICE = "cx-impact"
+NO_OWNER = "unknown"
 _INTERNAL = 1  # OTLP SpanKind
 _UNITS = {LOSS: " %", FIDELITY: " %", DELAY: " ms", IE: ""}
 _SECONDS_UNIT = " s"  # of every wait
@@ -44,6 +44,11 @@ def rounded_seconds(nanoseconds: float, decimals: int) -> float:
 def milliseconds(nanoseconds: float) -> int:
     """A sum of charges in whole milliseconds, rounded half up."""
     return (whole(nanoseconds) + 500_000) // 1_000_000
+
+
+def service_of(layer: str, owner: str) -> str:
+    """`service.name` of what a judge says of a layer: who did it, as tools show that of every span."""
+    return f"{layer}: {owner or NO_OWNER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +204,7 @@ def _span(stretch: Stretch, worst_span: Facts | None, root: Facts | None, parame
     parent = worst_span if worst_span and worst_span.trace_id == trace_id else root
     key = "\0".join((trace_id, stretch.layer, stretch.what, str(stretch.start)))
     is_error = whole(stretch.seconds * 1e9) >= parameters.nanoseconds("evidence.error_from")
+    owner = worst_span.owner if worst_span else ""
     return Span(
         trace_id=trace_id,
         span_id=hashlib.sha256(key.encode()).hexdigest()[:16],
@@ -209,11 +215,12 @@ def _span(stretch: Stretch, worst_span: Facts | None, root: Facts | None, parame
             CX_EVIDENCE_LAYER: stretch.layer,
             CX_EVIDENCE_WHAT: stretch.what,
             CX_EVIDENCE_SECONDS: rounded_seconds(stretch.seconds * 1e9, 3),
+            **({CX_EVIDENCE_OWNER: owner} if owner else {}),
         },
         parent_id=parent.span_id if parent else "",
         scope=SCOPE,
         status=STATUS_ERROR if is_error else STATUS_UNSET,
         status_message=stretch.text if is_error else "",
         kind=_INTERNAL,
-        service=SERVICE,
+        service=service_of(stretch.layer, owner),
     )
