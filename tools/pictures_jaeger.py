@@ -1,10 +1,10 @@
 """Pictures of judged calls in Jaeger's own pages: docs/img/jaeger-search.png and jaeger-trace.png.
 
-The calls are those of the desk's pictures, always of the same moment, through otelcol-cx into a Jaeger that keeps
-them in memory.
+The calls are those of the desk's pictures, always of the same moment, through otelcol-cx into a Jaeger that
+keeps them in memory.
 
-Behind `make pictures`. Needs otelcol-cx, Jaeger (tests/e2e/backends.py says where it is looked for) and Chromium
-(Debian's, or the path in $CHROMIUM).
+Behind `make pictures`. Needs otelcol-cx, Jaeger (tests/e2e/backends.py says where it is looked for) and
+Chromium (Debian's, or the path in $CHROMIUM).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from datetime import datetime, timezone
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -56,10 +57,11 @@ def main() -> None:
                 page = browser.new_page(
                     viewport={"width": WIDTH, "height": height}, timezone_id="Europe/London", locale="en-GB"
                 )
-                page.clock.set_fixed_time(MOMENT / 1e6)
+                page.clock.install(time=datetime.fromtimestamp(MOMENT / 1e9, timezone.utc))
                 page.goto(backend.url + path)
                 page.get_by_text(text).first.wait_for()
                 page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(3000)  # the chart above the calls grows
                 image = IMAGES / f"jaeger-{name}.png"
                 page.screenshot(path=image, animations="disabled")
                 print(image.relative_to(ROOT))

@@ -84,6 +84,8 @@ def test_the_judges_own_spans_show_where_a_call_was_hurt(hub: Hub, name: str) ->
         assert set(verdict["cx.impact.layers"]) == {span.attributes["cx.evidence.layer"] for span in evidence}
         assert all(span.scope == JUDGE and span.parent_id in ids for span in evidence)
         for span in evidence:
+            layer, owner = span.attributes["cx.evidence.layer"], span.attributes.get("cx.evidence.owner")
+            assert f"{layer}: {owner or 'unknown'}" == span.service
             assert (span.attributes["cx.evidence.seconds"] >= 3) == (span.status == 2)
 
 
@@ -155,7 +157,7 @@ def jaeger_page(hub: Hub) -> Iterator[Page]:
 
 
 def test_jaegers_search_page_shows_the_calls_that_a_carrier_hurt(hub: Hub, jaeger_page: Page) -> None:
-    """As an operator asks: service, tag, Find Traces. All of them are marked as bad."""
+    """As an operator asks: service, tag, Find Traces. All are marked as bad, with who did it."""
     expected = hub.calls_with(layer="carrier")
     url, tags = hub.backend("jaeger").url, quote(json.dumps({"cx.impact.layer": "carrier"}))
     jaeger_page.goto(f"{url}/search?service=demo-platform&lookback=1h&limit=100&tags={tags}")
@@ -163,6 +165,7 @@ def test_jaegers_search_page_shows_the_calls_that_a_carrier_hurt(hub: Hub, jaege
     links = jaeger_page.locator("a[href*='/trace/']").evaluate_all("all => all.map(one => one.href)")
     assert expected == {match[1] for link in links if (match := re.search(r"/trace/([0-9a-f]+)", link))}
     assert len(expected) == jaeger_page.get_by_text(re.compile(r"\d+ Errors?")).count()
+    assert len(expected) == jaeger_page.get_by_text("carrier: Acme Telecom").count()
 
 
 def test_jaegers_trace_page_shows_where_a_call_was_hurt(hub: Hub, jaeger_page: Page) -> None:
@@ -172,6 +175,7 @@ def test_jaegers_trace_page_shows_where_a_call_was_hurt(hub: Hub, jaeger_page: P
     row = jaeger_page.locator(".span-row", has_text="carrier dropped")
     row.wait_for()
     assert 1 == row.count()
+    assert "carrier: Acme Telecom" in row.inner_text()
     assert 1 == row.locator(".SpanBarRow--errorIcon").count()
     root = jaeger_page.locator(".span-row").first
     assert 1 == root.locator(".SpanBarRow--errorIcon").count()
