@@ -27,7 +27,7 @@ type Config struct {
 	MaxBytesPerCall int `mapstructure:"max_bytes_per_call"`
 	// How long after its first span a call without its root is told as `call (partial)`, however lively it is.
 	MaxCallDuration time.Duration `mapstructure:"max_call_duration"`
-	// Bounds the calls remembered. Past it those told, then those silent for longest, are released as partial and forgotten.
+	// Bounds the calls remembered. Past it those told, then those silent for longest, of 32 looked at, are released as partial and forgotten.
 	MaxCalls int `mapstructure:"max_calls"`
 	// Bounds the combinations of their values; spans of further ones are refused.
 	MetadataCardinalityLimit int `mapstructure:"metadata_cardinality_limit"`
