@@ -188,7 +188,7 @@ func BenchmarkWholeCall(b *testing.B) {
 		}
 		if n%1000 == 999 {
 			now += int64(p.config.Grace)
-			p.sender.send(p.due(now))
+			p.sender.send(p.settle(p.store.Due, now))
 			p.sender.going.Wait()
 		}
 	}

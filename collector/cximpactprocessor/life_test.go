@@ -72,7 +72,7 @@ func (h storageHost) GetExtensions() map[component.ID]component.Component { retu
 
 // step does what the processor does at every tick.
 func (l *life) step() {
-	l.p.sender.send(l.p.due(l.at))
+	l.p.sender.send(l.p.settle(l.p.store.Due, l.at))
 	l.p.sender.retry(l.at)
 	l.p.sender.going.Wait()
 	if l.p.keeper != nil {

@@ -121,7 +121,7 @@ func (p *impactProcessor) run() {
 			return
 		case <-ticker.C:
 			now := p.now()
-			p.sender.send(p.due(now))
+			p.sender.send(p.settle(p.store.Due, now))
 			p.sender.retry(now)
 		}
 	}
@@ -141,14 +141,14 @@ func (p *impactProcessor) keep() {
 	}
 }
 
-// due takes what is to be sent, stored so that it is sent the same after a crash.
-func (p *impactProcessor) due(now int64) []release {
+// settle makes spans of what a store gives, stored so that the same is sent after a crash.
+func (p *impactProcessor) settle(given func(now int64) []callstore.Emission, now int64) []release {
 	if p.keeper == nil {
-		return p.renderAll(p.store.Due(now))
+		return p.renderAll(given(now))
 	}
 	p.keeper.mu.Lock()
 	defer p.keeper.mu.Unlock()
-	releases := p.renderAll(p.store.Due(now))
+	releases := p.renderAll(given(now))
 	p.keeper.keepReleases(releases)
 	return releases
 }
@@ -202,7 +202,7 @@ func (p *impactProcessor) Shutdown(ctx context.Context) error {
 	p.done.Wait()
 	now := p.now()
 	if p.keeper == nil || p.config.OnShutdown == flush {
-		p.sender.send(p.flush(now))
+		p.sender.send(p.settle(p.store.Flush, now))
 	}
 	err := p.sender.close(ctx)
 	if p.keeper != nil {
@@ -210,17 +210,6 @@ func (p *impactProcessor) Shutdown(ctx context.Context) error {
 	}
 	p.telemetry.Shutdown()
 	return err
-}
-
-func (p *impactProcessor) flush(now int64) []release {
-	if p.keeper == nil {
-		return p.renderAll(p.store.Flush(now))
-	}
-	p.keeper.mu.Lock()
-	defer p.keeper.mu.Unlock()
-	releases := p.renderAll(p.store.Flush(now))
-	p.keeper.keepReleases(releases)
-	return releases
 }
 
 // ConsumeTraces passes spans on at once, but for roots, which are held.

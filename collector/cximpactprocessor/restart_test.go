@@ -301,7 +301,7 @@ func TestAStopDoesNotWaitForANextComponentThatHangs(t *testing.T) {
 		root.Call = call
 		l.consume(requestOf(root))
 		l.at += int64(6 * time.Second)
-		l.p.sender.send(l.p.due(l.at))
+		l.p.sender.send(l.p.settle(l.p.store.Due, l.at))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // in place of lastTryStored
 	defer cancel()
