@@ -54,9 +54,12 @@ class Recording:
         return Recording([_moved(data, end - last, salt) for data in self.requests])
 
     def played(self, times: int) -> Recording:
-        """The calls several times, each with trace ids of its own, a minute apart; the last end now."""
+        """The calls several times, each with trace ids of its own, a second apart; the last end now.
+
+        Not further: Tempo's search misses calls that ended over five minutes ago until their block is written.
+        """
         now = time.time_ns()
-        plays = [self.moved(now - 60 * SECOND * i, f"{i}" if i else "") for i in range(times)]
+        plays = [self.moved(now - SECOND * i, f"{i}" if i else "") for i in range(times)]
         return Recording([data for play in reversed(plays) for data in play.requests])
 
 
