@@ -56,7 +56,7 @@ class Recording:
     def played(self, times: int) -> Recording:
         """The calls several times, each with trace ids of its own, a second apart; the last end now.
 
-        Not further: Tempo's search misses calls that ended over five minutes ago until their block is written.
+        Not further: Tempo's search misses calls that ended over 5 minutes ago until their block is written.
         """
         now = time.time_ns()
         plays = [self.moved(now - SECOND * i, f"{i}" if i else "") for i in range(times)]
