@@ -130,7 +130,7 @@ def command(name: str, folder: Path) -> list[str]:
     if given:
         return [given]
     for tool in ("docker", "podman"):
-        if shutil.which(tool):
+        if _works(tool):
             user = f"--user={os.getuid()}:{os.getgid()}"
             return [
                 *(
@@ -147,6 +147,13 @@ def command(name: str, folder: Path) -> list[str]:
     return pytest.skip(
         f"no {name} here: set {variable} to its binary, put it on the PATH, or have docker or podman"
     )
+
+
+def _works(tool: str) -> bool:
+    """Whether there are containers: the command may be there and its daemon not."""
+    if shutil.which(tool) is None:
+        return False
+    return subprocess.run([tool, "info"], capture_output=True, timeout=30, check=False).returncode == 0
 
 
 def _unpacked(name: str) -> str | None:
