@@ -419,3 +419,32 @@ def test_any_reports_are_read_without_raising(feeds: list[tuple[Any, float, Play
         for figures in (window.network, window.device, window.remote or NOT_MEASURED):
             assert figures.loss_pct is None or 0.0 <= figures.loss_pct <= 100.0
             assert figures.delay_ms is None or figures.delay_ms >= 0.0
+
+
+def test_reports_of_a_silent_sender_carry_the_time_of_its_last_packet() -> None:
+    """As aiortc's do: new reports, nothing sent since the last. That is silence and no outage."""
+    reader, windows = AiortcReader(5.0), []
+    for second in range(41):
+        at, sent = EPOCH + timedelta(seconds=second), min(second, 10)
+        report = {
+            "in": {
+                "type": "inbound-rtp",
+                "kind": "audio",
+                "ssrc": 1,
+                "packetsReceived": 50 * sent,
+                "packetsLost": 0,
+            },
+            "out": {
+                "type": "remote-outbound-rtp",
+                "kind": "audio",
+                "ssrc": 1,
+                "packetsSent": 50 * sent,
+                "remoteTimestamp": EPOCH + timedelta(seconds=sent),
+                "timestamp": at,
+            },
+            "transport": {"type": "transport", "dtlsState": "connected"},
+        }
+        windows += reader.feed(report, float(second))
+    windows += reader.finish(40.0)
+    assert [0.0, 0.0] + [None] * 6 == [window.network.loss_pct for window in windows]
+    assert all("silent" in window.flags for window in windows[2:])

@@ -188,6 +188,7 @@ def _sender_report(entry: Mapping[str, Any]) -> SenderReport:
         number(entry.get("packetsSent")),
         _seconds(entry.get("remoteTimestamp")),
         _seconds(entry.get("timestamp")),
+        is_arrival=True,
     )
 
 

@@ -72,6 +72,10 @@ class OneWay:
             self._rise(received - sent, at)
         return renewed
 
+    def silent(self) -> None:
+        """The far side sends nothing: the time of its last report was not that of its sending."""
+        self.rise = None
+
     def _rise(self, transit: float, at: float) -> None:
         rise = transit - self._floor.add(transit, at)
         if rise > MAX_ROUND_TRIP:  # a clock was set

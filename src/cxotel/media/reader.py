@@ -207,14 +207,31 @@ class StatsReader:
         mine = only or any(told.ssrc == stream.ssrc for stream in self._streams.values())
         if not mine or told.sent is None or told.received is None:
             return
-        if not self._delay.sender_report(told.sent, told.received, at):
+        before = self._report
+        if before is not None and self._is_of_a_silent_sender(told, before):
+            self._delay.silent()
+        elif not self._delay.sender_report(told.sent, told.received, at):
             return
-        before, self._report = self._report, told
+        self._report = told
         if before is None or before.sent is None or before.ssrc != told.ssrc or self._flow is None:
             return
         packets, seconds = difference(told.packets, before.packets), told.sent - before.sent
+        if told.is_arrival and before.received is not None:
+            # Of the first report after a silence the time since the last packet before it is no measure.
+            came = told.received - before.received
+            seconds = came if seconds <= 0.0 else min(seconds, came)
         if packets is not None and seconds > 0.0:
             self._flow.sent(packets, seconds)
+
+    @staticmethod
+    def _is_of_a_silent_sender(told: SenderReport, before: SenderReport) -> bool:
+        """A new report with the time of the one before: aiortc's carry that of the last packet sent."""
+        return (
+            told.is_arrival
+            and before.ssrc == told.ssrc
+            and told.sent == before.sent
+            and told.received != before.received
+        )
 
     def _delay_part(self, came: Received | None, heard: Heard, flags: tuple[str, ...]) -> Part:
         if came is None or came.received <= 0.0:

@@ -45,12 +45,21 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class SenderReport:
-    """What the far side said of its sending: at `sent` on its clock, here at `received` on ours (seconds)."""
+    """What the far side said of its sending: at `sent` on its clock, here at `received` on ours (seconds).
+
+    Attributes:
+        ssrc: of the stream.
+        packets: sent so far.
+        sent: seconds, far clock.
+        received: seconds, our clock.
+        is_arrival: `received` is when the report came; else it may be when it was asked for.
+    """
 
     ssrc: Hashable
     packets: float | None
     sent: float | None
     received: float | None
+    is_arrival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
