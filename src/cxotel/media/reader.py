@@ -217,9 +217,7 @@ class StatsReader:
             return
         packets, seconds = difference(told.packets, before.packets), told.sent - before.sent
         if told.is_arrival and before.received is not None:
-            # Of the first report after a silence the time since the last packet before it is no measure.
-            came = told.received - before.received
-            seconds = came if seconds <= 0.0 else min(seconds, came)
+            seconds = told.received - before.received  # the far side's time stands still while it is silent
         if packets is not None and seconds > 0.0:
             self._flow.sent(packets, seconds)
 
