@@ -17,7 +17,7 @@ SERIES = tuple(f"to_{who}.{what}" for who in ("agent", "customer") for what in (
 
 def ns(seconds: float) -> int:
     """Nanoseconds since the epoch, of seconds since the tests' own zero."""
-    return T0 + round(seconds * 1000) * 1_000_000
+    return T0 + round(seconds * 1_000_000) * 1000
 
 
 def span(number: int, name: str, start: float, end: float, **more: Any) -> Span:

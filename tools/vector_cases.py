@@ -511,6 +511,16 @@ READING = [
         {"skipped": 5, "charge.ccaas": 10},
     ),
     Case(
+        "skipped_long_wait",
+        "1e7 s of queue are read, 1e7 + 0.001 s of setup are not: it waited its own 10 s, 6 too long",
+        [
+            root(20_000_000),
+            wait(3, "queue", 100, 110, layer="ccaas", wait__seconds=1e7),
+            wait(4, "setup", 0, 10, layer="carrier", wait__seconds=1e7 + 0.001),
+        ],
+        {"skipped": 1, "charge.carrier": 6},
+    ),
+    Case(
         "skipped_windows",
         "windows of 0, 1e6 + 1 and NaN: 3 legs that are none, their other faults not counted; 1e6 is good",
         [
@@ -658,6 +668,28 @@ QUALITY = [
             leg(3, "carrier", 0, 60, to_agent__loss_pct="10*12", to_customer__loss_pct="10*12"),
         ],
         {"lost_seconds": 28.362, "share": 1.0},
+    ),
+    Case(
+        "both_sides_lost_half",
+        "20 % for 60 s one way, for 30.1 s the other, a share of 0.502: neither could follow",
+        [
+            root(60),
+            talk(0, 60),
+            leg(3, "carrier", 0, 60, to_customer__loss_pct="20*12"),
+            lossy(4, "carrier", 0, 30.1, "20*7"),
+        ],
+        {"layer": "carrier"},
+    ),
+    Case(
+        "both_sides_lost_just_below_half",
+        "20 % for 60 s one way, for 29.9 s the other, a share of 0.498: the one that was heard worse is told",
+        [
+            root(60),
+            talk(0, 60),
+            leg(3, "carrier", 0, 60, to_customer__loss_pct="20*12"),
+            lossy(4, "carrier", 0, 29.9, "20*6"),
+        ],
+        {"layer": "carrier"},
     ),
     Case(
         "largest_of_a_layer",
@@ -897,6 +929,25 @@ VERDICTS = [
         "loss twice with a gap of 10 s: two stretches; a gap of 5 s later belongs to one",
         [root(120), talk(), lossy(3, "carrier", 0, 120, "30*2 0*2 30*2 0 30 0*16", owner="Acme Telecom")],
         {"layer": "carrier", "owner": "Acme Telecom"},
+        stretches=True,
+    ),
+    Case(
+        "stretches_gap_just_below_ten",
+        "lookups lose 2..5, 15..20 and 29.999..35: a gap of 10 s parts them, one of 9.999 s does not",
+        [
+            root(60),
+            wait(3, "lookup", 0, 5, crm__waiting=True),
+            wait(4, "lookup", 13, 20, crm__waiting=True),
+            wait(5, "lookup", 27.999, 35, crm__waiting=True),
+        ],
+        {"lost_seconds": 13.001},
+        stretches=True,
+    ),
+    Case(
+        "stretches_error_as_shown",
+        "2.9995 s are shown as 3.000 and are an error, 2.9994 s as 2.999 and are none",
+        [root(200), *lookups(2.9995, 2.9994)],
+        {"lost_seconds": 5.999},
         stretches=True,
     ),
     Case(

@@ -248,7 +248,7 @@ func (s *stretch) evidenceSpan(root *fact, p *Parameters) EvidenceSpan {
 	key := strings.Join([]string{trace, name, s.item.what, strconv.FormatUint(s.start, 10)}, "\x00")
 	digest := sha256.Sum256([]byte(key))
 	copy(one.SpanID[:], digest[:])
-	if whole(s.lost) >= p.errorFrom {
+	if milliseconds(s.lost) >= p.errorFrom {
 		one.IsError, one.Message = true, s.item.text()
 	}
 	return one

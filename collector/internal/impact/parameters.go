@@ -65,7 +65,7 @@ type Parameters struct {
 	abandonShort  uint64
 	feltLeast     uint64
 	evidenceGap   uint64
-	errorFrom     uint64
+	errorFrom     int64 // ms
 	bpl           float64
 	satisfiedR    float64
 	good          float64 // GoB of satisfiedR
@@ -113,7 +113,7 @@ func prepare(values map[string]any) *Parameters {
 	}
 	p.setupBefore, p.outside, p.endGrace = p.ns("call.setup_before"), p.ns("call.outside"), p.ns("call.end_grace")
 	p.abandonShort, p.feltLeast = p.ns("abandon.short"), p.ns("felt.least")
-	p.evidenceGap, p.errorFrom = p.ns("evidence.gap"), p.ns("evidence.error_from")
+	p.evidenceGap, p.errorFrom = p.ns("evidence.gap"), p.ms("evidence.error_from")
 	p.bpl, p.satisfiedR = p.number("quality.bpl"), p.number("quality.satisfied_r")
 	p.good = goodOrBetter(p.satisfiedR)
 	p.alive = 1 - p.number("quality.dead") + 1e-12 // 90 % of loss leaves 0.09999999999999998 or 0.1
@@ -127,6 +127,11 @@ func (p *Parameters) whole(name string) int64             { return p.values[name
 func (p *Parameters) text(name string) string             { return p.values[name].(string) }
 func (p *Parameters) table(name string) map[string]string { return p.values[name].(map[string]string) }
 func (p *Parameters) ns(name string) uint64               { return nanoseconds(p.number(name)) }
+
+// ms gives a parameter in seconds as whole milliseconds, rounded half up: for what is compared as it is shown.
+func (p *Parameters) ms(name string) int64 {
+	return int64(math.Floor(float64(p.number(name)*1000) + 0.5))
+}
 
 // priced says whether a cost is to be computed.
 func (p *Parameters) priced() bool {

@@ -4,7 +4,6 @@
 package impact
 
 import (
-	"math"
 	"slices"
 
 	"github.com/cxotel/cxotel/collector/internal/spec"
@@ -187,7 +186,7 @@ func severityOf(c *call, l *ledger, lostMs int64) string {
 	for _, name := range []string{
 		spec.CxImpactSeverityMinor, spec.CxImpactSeverityModerate, spec.CxImpactSeveritySevere,
 	} {
-		if lostMs >= int64(math.Floor(float64(c.p.number("severity."+name)*1000)+0.5)) {
+		if lostMs >= c.p.ms("severity."+name) {
 			severity = name
 		}
 	}

@@ -203,7 +203,7 @@ def _span(stretch: Stretch, worst_span: Facts | None, root: Facts | None, parame
     trace_id = home.trace_id if home else ""
     parent = worst_span if worst_span and worst_span.trace_id == trace_id else root
     key = "\0".join((trace_id, stretch.layer, stretch.what, str(stretch.start)))
-    is_error = whole(stretch.seconds * 1e9) >= parameters.nanoseconds("evidence.error_from")
+    is_error = milliseconds(stretch.seconds * 1e9) >= parameters.milliseconds("evidence.error_from")
     owner = worst_span.owner if worst_span else ""
     return Span(
         trace_id=trace_id,

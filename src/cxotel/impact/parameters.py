@@ -65,6 +65,11 @@ class Parameters:
         seconds: float = self.values[name]
         return math.floor(seconds * 1e9 + 0.5)
 
+    def milliseconds(self, name: str) -> int:
+        """A parameter in seconds as whole milliseconds, rounded half up: for what is compared as it is shown."""
+        seconds: float = self.values[name]
+        return math.floor(seconds * 1000.0 + 0.5)
+
     @cached_property
     def allowances(self) -> Mapping[str, int]:
         """Allowance in nanoseconds by activity."""

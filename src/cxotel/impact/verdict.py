@@ -224,7 +224,7 @@ class Verdict:
             return CxImpactSeverity.CRITICAL
         severity: str = CxImpactSeverity.NONE
         for name in (CxImpactSeverity.MINOR, CxImpactSeverity.MODERATE, CxImpactSeverity.SEVERE):
-            if self._lost_ms >= math.floor(parameters[f"severity.{name}"] * 1000.0 + 0.5):
+            if self._lost_ms >= parameters.milliseconds(f"severity.{name}"):
                 severity = name
         return severity
 
