@@ -3,7 +3,9 @@ package cximpactprocessor
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/cxotel/cxotel/collector/internal/callstore"
 	"github.com/cxotel/cxotel/collector/internal/impact"
@@ -21,6 +23,14 @@ const (
 func (c *Config) check() (*impact.Parameters, error) {
 	var all []error
 	refuse := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	for name, given := range map[string]time.Duration{
+		"grace": c.Grace, "idle_timeout": c.IdleTimeout, "max_call_duration": c.MaxCallDuration,
+		"correction_window": c.CorrectionWindow,
+	} {
+		if given > 0 && given < time.Millisecond { // a bare number is read as nanoseconds
+			refuse("%s: %v given; less than 1ms; write the unit, such as %s: 6s", name, given, name)
+		}
+	}
 	if c.Grace < 0 {
 		refuse("grace: %v given; must not be negative", c.Grace)
 	}
@@ -42,14 +52,20 @@ func (c *Config) check() (*impact.Parameters, error) {
 	if len(c.CopyToRoot) > callstore.MaxCopied {
 		refuse("copy_to_root: %d names given; at most %d", len(c.CopyToRoot), callstore.MaxCopied)
 	}
-	for _, name := range c.CopyToRoot {
+	for i, name := range c.CopyToRoot {
 		if name == "" || isStamp(name) {
 			refuse("copy_to_root: %q given; must be a name that no verdict writes", name)
+		}
+		if slices.Contains(c.CopyToRoot[:i], name) {
+			refuse("copy_to_root: %q given twice", name)
 		}
 	}
 	seen := map[string]bool{}
 	for _, key := range c.MetadataKeys {
 		lower := strings.ToLower(key)
+		if key == "" {
+			refuse(`metadata_keys: "" given; must be the name of a header`)
+		}
 		if seen[lower] {
 			refuse("metadata_keys: %q given twice (case does not count)", key)
 		}

@@ -39,7 +39,7 @@ type Config struct {
 	Parameters map[string]any `mapstructure:"parameters,omitempty"`
 	// A storage extension that can be walked (file_storage). Held roots are then stored before they are acknowledged, and the facts of calls within a second.
 	Storage *component.ID `mapstructure:"storage,omitempty"`
-	// Lets roots pass that carry a verdict, as in the second of two tiers. Else a verdict on an incoming root is taken off and the call judged anew, since anyone can write attributes.
+	// Lets roots pass that carry a verdict, and the spans of the judge that wrote it, as in the second of two tiers. Else verdicts on incoming spans are taken off, spans in the scope `cxotel.impact` are taken out, and the call is judged anew, since anyone can write attributes.
 	TrustStamped bool `mapstructure:"trust_stamped"`
 	// Adds a span `impact warning` while a call runs, when a layer begins to hurt it.
 	Warnings bool `mapstructure:"warnings"`

@@ -263,10 +263,16 @@ func (p *impactProcessor) take(tenant *callstore.Tenant, td ptrace.Traces) taken
 	span := p.reader.scratch.Get().(*callstore.Span)
 	defer p.reader.scratch.Put(span)
 	var last callstore.Cursor
+	var invalid, judges int64
 	emptied := false
 	for _, resource := range td.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			if scope.Scope().Name() == judgeScope {
+				if !p.config.TrustStamped { // the call is judged anew, by what it was judged by
+					judges += int64(scope.Spans().Len())
+					scope.Spans().RemoveIf(func(ptrace.Span) bool { return true })
+					emptied = true
+				}
 				continue
 			}
 			roots := false
@@ -276,7 +282,15 @@ func (p *impactProcessor) take(tenant *callstore.Tenant, td ptrace.Traces) taken
 					roots = true // seldom: read again below, where spans can be taken out
 					continue
 				}
-				p.store.Add(tenant, span, now, &last)
+				if span.HasVerdict && !p.config.TrustStamped {
+					unstamp(one)
+				}
+				if span.IsInvalid {
+					invalid++
+				}
+				if span.TraceID != (callstore.TraceID{}) {
+					p.store.Add(tenant, span, now, &last)
+				}
 			}
 			if !roots {
 				continue
@@ -290,6 +304,10 @@ func (p *impactProcessor) take(tenant *callstore.Tenant, td ptrace.Traces) taken
 	}
 	if emptied {
 		removeEmpty(td)
+	}
+	if invalid+judges > 0 {
+		p.telemetry.ProcessorCxImpactInvalidSpans.Add(context.Background(), invalid)
+		p.telemetry.ProcessorCxImpactRemovedSpans.Add(context.Background(), judges)
 	}
 	return batch
 }

@@ -62,6 +62,7 @@ func (r *reader) read(into *callstore.Span, span ptrace.Span) {
 			continue
 		}
 		into.Concerns = true
+		into.HasVerdict = into.HasVerdict || strings.HasPrefix(name, verdictPrefix)
 		if attr, ok := impact.Key(name); ok {
 			in.Values[attr] = valueOf(value)
 			continue
@@ -91,13 +92,14 @@ func (r *reader) read(into *callstore.Span, span ptrace.Span) {
 	if hasAliases {
 		into.Aliases = aliasesOf(aliases, namespace)
 	}
+	into.IsInvalid = in.TraceID == [16]byte{} || in.IsBad()
 	layer := &in.Values[impact.AttrLayer]
-	if layer.Kind == impact.KindString && layer.String == spec.CxLayerCall {
+	if !into.IsInvalid && layer.Kind == impact.KindString && layer.String == spec.CxLayerCall {
 		into.IsRoot = in.IsRootName()
 		into.IsStart = in.Name == spec.SpanCallStarted
 	}
 	into.IsEpisode = in.Name == spec.SpanMediaEpisode
-	into.Concerns = into.Concerns || r.parameters.IsSession(in.Name) || in.IsBad()
+	into.Concerns = into.Concerns || r.parameters.IsSession(in.Name) || into.IsInvalid
 }
 
 func index(names []string, name string) int {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"hash/maphash"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -48,7 +49,7 @@ type shard struct {
 	changed   []*call
 	forgotten []Key // whose records are to be deleted
 	stale     []Key // aliases of forgotten calls, in other shards
-	recent    map[Key]struct{}
+	recent    map[Key]toldBefore
 	ring      []Key
 	next      int
 }
@@ -60,7 +61,7 @@ func New(settings Settings) *Store {
 		sh := &s.shards[i]
 		sh.calls = make(map[Key]*call)
 		sh.redirects = make(map[Key]Key)
-		sh.recent = make(map[Key]struct{})
+		sh.recent = make(map[Key]toldBefore)
 	}
 	return s
 }
@@ -84,7 +85,11 @@ type Span struct {
 	*impact.Input
 	// Concerns says that it is part of a call; others count only in calls that are known.
 	Concerns bool
-	// IsRoot says that it is a call's root, IsStamped that it carries a verdict.
+	// IsInvalid says that it lacks an id, or that its times cannot be: it counts as skipped.
+	IsInvalid bool
+	// HasVerdict says that it has attributes that only a verdict writes.
+	HasVerdict bool
+	// IsRoot says that it is a call's root, IsStamped that it carries a whole verdict.
 	IsRoot, IsStamped bool
 	// IsStart is the span `call started`; Announced says of a root that this was sent.
 	IsStart, Announced bool
@@ -212,8 +217,9 @@ func (sh *shard) at(now int64) int64 {
 
 func (s *Store) create(sh *shard, key Key, now int64) *call {
 	c := &call{key: key, first: now, last: now, due: now + int64(s.settings.IdleTimeout)}
-	if _, ok := sh.recent[key]; ok {
+	if before, ok := sh.recent[key]; ok {
 		c.flags |= missed
+		before.recall(c)
 	}
 	sh.calls[key] = c
 	heap.Push(&sh.due, c)
@@ -230,7 +236,7 @@ func (s *Store) read(c *call, span *Span) {
 	}
 	c.state.Add(span.Input, s.settings.Parameters)
 	layer := &span.Values[impact.AttrLayer]
-	if layer.Kind == impact.KindString && layer.String != "" {
+	if !span.IsInvalid && layer.Kind == impact.KindString && layer.String != "" {
 		c.flags |= layered
 	}
 	if span.IsStart {
@@ -314,10 +320,10 @@ func (s *Store) addRoot(sh *shard, c *call, span *Span, now int64) Action {
 
 // addLate sees to what a span changes that came when the call had been told.
 func (s *Store) addLate(sh *shard, c *call, now int64) {
+	s.counts.late.Add(1)
 	if c.has(trusted) {
 		return
 	}
-	s.counts.late.Add(1)
 	if c.phase == told { // told again when it is idle again
 		c.phase, c.first = live, now
 		sh.lookAt(c, now+int64(s.settings.IdleTimeout))
@@ -415,7 +421,35 @@ func (s *Store) evict(sh *shard, c *call, now int64) {
 		sh.ring[sh.next] = c.key
 		sh.next = (sh.next + 1) % remembered
 	}
-	sh.recent[c.key] = struct{}{}
+	sh.recent[c.key] = toldBeforeOf(c)
+}
+
+// toldBefore is what is remembered of a call that was forgotten before its time: a span id is never sent again with
+// other content.
+type toldBefore struct {
+	sent   []SpanID // roots that went out
+	digest uint64   // of a verdict told without a root
+}
+
+func toldBeforeOf(c *call) toldBefore {
+	if c.more == nil {
+		return toldBefore{}
+	}
+	return toldBefore{c.more.sent, c.more.digest}
+}
+
+// recall has a call that comes again go on from there. One whose root is gone stays as it was told: what is known of
+// it now is too little to correct that.
+func (b toldBefore) recall(c *call) {
+	if b.digest == 0 && len(b.sent) == 0 {
+		return
+	}
+	m := c.extra()
+	m.digest, m.sent = b.digest, slices.Clone(b.sent)
+	if len(b.sent) > 0 {
+		c.phase = out
+		c.flags |= trusted
+	}
 }
 
 // take takes a call out of its shard.

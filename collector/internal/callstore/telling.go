@@ -147,7 +147,7 @@ func (s *Store) correct(sh *shard, c *call) {
 func (s *Store) warn(sh *shard, c *call, span *Span) {
 	layer := span.Values[impact.AttrLayer]
 	place := impact.MediaRank(layer.String)
-	if layer.Kind != impact.KindString || place < 0 || c.warned>>place&1 != 0 {
+	if layer.Kind != impact.KindString || place < 0 || c.warned>>place&1 != 0 || !s.hurts(span, layer.String) {
 		return
 	}
 	c.warned |= 1 << place
@@ -158,6 +158,13 @@ func (s *Store) warn(sh *shard, c *call, span *Span) {
 	s.emit(sh, Emission{
 		Kind: Warning, Key: c.key, Verdict: c.state.Verdict(s.settings.Parameters, true), Copied: c.copies(), Warned: warned,
 	})
+}
+
+// hurts says whether an episode's own figures cost its layer anything: one that brings none is no reason to warn.
+func (s *Store) hurts(episode *Span, layer string) bool {
+	var alone impact.State
+	alone.Add(episode.Input, s.settings.Parameters)
+	return alone.Verdict(s.settings.Parameters, true).Charges[layer] > 0
 }
 
 // change notes that a call is to be stored anew.

@@ -32,9 +32,11 @@ type TelemetryBuilder struct {
 	ProcessorCxImpactCorrections     metric.Int64Counter
 	ProcessorCxImpactDiscardedRoots  metric.Int64Counter
 	ProcessorCxImpactEvictions       metric.Int64ObservableCounter
+	ProcessorCxImpactInvalidSpans    metric.Int64Counter
 	ProcessorCxImpactLateSpans       metric.Int64ObservableCounter
 	ProcessorCxImpactPartial         metric.Int64Counter
 	ProcessorCxImpactReleaseRetries  metric.Int64Counter
+	ProcessorCxImpactRemovedSpans    metric.Int64Counter
 	ProcessorCxImpactRepeatedRoots   metric.Int64ObservableCounter
 	ProcessorCxImpactRootsHeld       metric.Int64ObservableUpDownCounter
 	ProcessorCxImpactSkippedValues   metric.Int64Counter
@@ -213,6 +215,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{call}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorCxImpactInvalidSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_cx_impact_invalid_spans",
+		metric.WithDescription("Spans without a trace id, a span id or a start, or that end before they start: passed on, and not judged. Those with a trace id are counted in their call's verdict (`cx.impact.skipped`). [Alpha]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorCxImpactLateSpans, err = builder.meter.Int64ObservableCounter(
 		"otelcol_processor_cx_impact_late_spans",
 		metric.WithDescription("Spans that came after the verdict on their call had gone out. [Alpha]"),
@@ -229,6 +237,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_cx_impact_release_retries",
 		metric.WithDescription("Times the next component refused what was released, which is then tried again. [Alpha]"),
 		metric.WithUnit("{try}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorCxImpactRemovedSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_cx_impact_removed_spans",
+		metric.WithDescription("Spans of another judge, taken out as `trust_stamped` is off; the call is judged anew. [Alpha]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorCxImpactRepeatedRoots, err = builder.meter.Int64ObservableCounter(

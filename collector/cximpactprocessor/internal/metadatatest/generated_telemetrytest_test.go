@@ -50,8 +50,10 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ProcessorCxImpactCorrections.Add(context.Background(), 1)
 	tb.ProcessorCxImpactDiscardedRoots.Add(context.Background(), 1)
+	tb.ProcessorCxImpactInvalidSpans.Add(context.Background(), 1)
 	tb.ProcessorCxImpactPartial.Add(context.Background(), 1)
 	tb.ProcessorCxImpactReleaseRetries.Add(context.Background(), 1)
+	tb.ProcessorCxImpactRemovedSpans.Add(context.Background(), 1)
 	tb.ProcessorCxImpactSkippedValues.Add(context.Background(), 1)
 	tb.ProcessorCxImpactStamped.Add(context.Background(), 1)
 	tb.ProcessorCxImpactStorageFailures.Add(context.Background(), 1)
@@ -68,6 +70,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorCxImpactEvictions(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorCxImpactInvalidSpans(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCxImpactLateSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -75,6 +80,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCxImpactReleaseRetries(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorCxImpactRemovedSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCxImpactRepeatedRoots(t, testTel,
