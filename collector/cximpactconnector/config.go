@@ -46,6 +46,9 @@ func check(c *Config) error {
 	if c.ExemplarsPerSeries < 0 {
 		refuse("exemplars_per_series: %d given; must not be negative", c.ExemplarsPerSeries)
 	}
+	if len(c.MosBuckets) == 0 {
+		refuse("mos_buckets: no bounds given; leave it out for the default ones")
+	}
 	for i, bound := range c.MosBuckets {
 		if math.IsNaN(bound) || math.IsInf(bound, 0) || i > 0 && bound <= c.MosBuckets[i-1] {
 			refuse("mos_buckets[%d]: %v given; bounds are numbers, each greater than the one before", i, bound)

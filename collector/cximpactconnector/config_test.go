@@ -63,6 +63,7 @@ func TestWhatCannotBeIsRefusedWithAMessageThatNamesTheSettingAndTheFix(t *testin
 		"series_expiration: -1s given":                                                             func(c *Config) { c.SeriesExpiration = -time.Second },
 		"exemplars_per_series: -1 given; must not be negative":                                     func(c *Config) { c.ExemplarsPerSeries = -1 },
 		"mos_buckets[1]: 2 given; bounds are numbers, each greater than the one before":            func(c *Config) { c.MosBuckets = []float64{2, 2} },
+		"mos_buckets: no bounds given; leave it out for the default ones":                          func(c *Config) { c.MosBuckets = nil },
 		"mos_buckets[0]: NaN given":                                                                func(c *Config) { c.MosBuckets = []float64{math.NaN()} },
 		"cardinality_limit value must be greater than or equal to 2":                               func(c *Config) { c.CardinalityLimit = 1 },
 	} {

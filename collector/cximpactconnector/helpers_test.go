@@ -205,7 +205,7 @@ func badValues(t *testing.T, own *componenttest.Telemetry) map[string]int64 {
 	return ownCounts(t, own, "otelcol_connector_cx_impact_bad_values")
 }
 
-// ownCounts reads a sum of the connector's own telemetry, by the value of its only attribute.
+// ownCounts reads a sum of the connector's own telemetry, by the value of its attribute that is not `output`.
 func ownCounts(t *testing.T, own *componenttest.Telemetry, name string) map[string]int64 {
 	counts := map[string]int64{}
 	got, err := own.GetMetric(name)
@@ -217,7 +217,9 @@ func ownCounts(t *testing.T, own *componenttest.Telemetry, name string) map[stri
 	for _, point := range sum.DataPoints {
 		key := ""
 		for _, one := range point.Attributes.ToSlice() {
-			key = one.Value.AsString()
+			if one.Key != "output" {
+				key = one.Value.AsString()
+			}
 		}
 		counts[key] = point.Value
 	}

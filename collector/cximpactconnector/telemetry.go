@@ -15,17 +15,18 @@ import (
 // telemetry counts what the connector does.
 type telemetry struct {
 	*metadata.TelemetryBuilder
-	kinds [warning + 1]metric.MeasurementOption
+	output attribute.KeyValue
+	kinds  [warning + 1]metric.MeasurementOption
 }
 
-func newTelemetry(set component.TelemetrySettings) (*telemetry, error) {
+func newTelemetry(set component.TelemetrySettings, output string) (*telemetry, error) {
 	builder, err := metadata.NewTelemetryBuilder(set)
 	if err != nil {
 		return nil, err
 	}
-	t := &telemetry{TelemetryBuilder: builder}
+	t := &telemetry{TelemetryBuilder: builder, output: attribute.String("output", output)}
 	for k := whole; k <= warning; k++ {
-		t.kinds[k] = metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", k.String())))
+		t.kinds[k] = metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", k.String()), t.output))
 	}
 	return t, nil
 }
@@ -35,7 +36,8 @@ func (t *telemetry) read(ctx context.Context, k kind) {
 }
 
 func (t *telemetry) bad(name string) {
-	t.ConnectorCxImpactBadValues.Add(context.Background(), 1, metric.WithAttributes(attribute.String("attribute", name)))
+	t.ConnectorCxImpactBadValues.Add(context.Background(), 1,
+		metric.WithAttributes(attribute.String("attribute", name), t.output))
 }
 
 func (t *telemetry) overflowed(name string) {

@@ -33,7 +33,7 @@ type tracesToLogs struct {
 }
 
 func newTracesToLogs(set connector.Settings, config *Config, next consumer.Logs) (*tracesToLogs, error) {
-	telemetry, err := newTelemetry(set.TelemetrySettings)
+	telemetry, err := newTelemetry(set.TelemetrySettings, "logs")
 	if err != nil {
 		return nil, err
 	}

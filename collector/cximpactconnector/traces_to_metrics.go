@@ -42,7 +42,7 @@ type tracesToMetrics struct {
 }
 
 func newTracesToMetrics(set connector.Settings, config *Config, next consumer.Metrics) (*tracesToMetrics, error) {
-	telemetry, err := newTelemetry(set.TelemetrySettings)
+	telemetry, err := newTelemetry(set.TelemetrySettings, "metrics")
 	if err != nil {
 		return nil, err
 	}
