@@ -1,30 +1,94 @@
-"""The guide's configurations and queries are given to what reads them."""
+"""What the guide and the READMEs show is run: configurations deliver, queries are understood."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from collector_rig import ROOT, collector_binary
 from hub import MONITORING
-from otelcol import CONFIGS, laid_over
+from otelcol import CONFIGS, Receiver, eventually, laid_over, otelcol, send
+
+from cxotel.otlp import to_request
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from desk_calls import CallMaker, S, whole_call
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from contextlib import AbstractContextManager
 
     from hub import Hub
+    from otelcol import Otelcol
 
 pytestmark = pytest.mark.e2e
+STAMP = "cx.impact.severity"
+COLLECTOR_SECONDS = 20.0  # the default grace is 6 s
+
+
+def yaml_blocks(page: str) -> list[str]:
+    """What a page shows as YAML."""
+    text = (ROOT / page).read_text()
+    return re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 GUIDE = (ROOT / "docs" / "guides" / "collector.md").read_text()
-BLOCKS = [
-    yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-]
-MANIFEST, PIPELINE, SCRAPING, TIER = BLOCKS
+PIPELINE = yaml_blocks("docs/guides/collector.md")[1]
+MANIFEST, _, SCRAPING, TIER = map(yaml.safe_load, yaml_blocks("docs/guides/collector.md"))
+CONNECTOR = yaml_blocks("collector/cximpactconnector/README.md")[0]
 QUERIES = [text.replace("\\|", "|") for text in re.findall(r"`(\{ .*? \})`", GUIDE)]
+
+
+def collector(
+    example: str, folder: Path, endpoints: dict[str, str], over: dict[str, Any] | None = None
+) -> AbstractContextManager[Otelcol]:
+    """Runs a configuration as it is shown, but for its ports; a health check says when it is ready.
+
+    Args:
+        example: the YAML.
+        folder: where it is started; its relative paths are there.
+        endpoints: where each exporter sends.
+        over: settings laid over it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "example.yaml"
+    file.write_text(example)
+    extensions = yaml.safe_load(example)["service"].get("extensions", [])
+    moved = {
+        "exporters": {name: {"endpoint": endpoint} for name, endpoint in endpoints.items()},
+        "service": {"extensions": [*extensions, "health_check"]},
+    }
+    return otelcol(folder, str(file), over=laid_over(moved, over or {}))
+
+
+def a_call(name: str = "call", **what: Any) -> CallMaker:
+    """A call of five minutes that ended now."""
+    now = time.time_ns()
+    return whole_call(f"guide-{name}-{now}", now - 300 * S, **what)
+
+
+def sent(call: CallMaker) -> bytes:
+    """Its spans as one request."""
+    return bytes(to_request(call.spans).SerializeToString())
+
+
+def stamped(receiver: Receiver) -> list[tuple[str, Any, Any]]:
+    """Span id, severity and layer of the roots that came judged, once there are any."""
+
+    def ask() -> list[tuple[str, Any, Any]]:
+        return [
+            (span.span_id, span.attributes[STAMP], span.attributes.get("cx.impact.layer"))
+            for span in receiver.spans()
+            if STAMP in span.attributes
+        ]
+
+    return eventually(ask, COLLECTOR_SECONDS)
 
 
 def validated(config: dict[str, Any], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -46,11 +110,51 @@ def test_the_lines_for_a_manifest_are_those_that_we_build_with() -> None:
         assert all(line in built for line in lines)
 
 
-def test_the_pipeline_is_valid(tmp_path: Path) -> None:
-    """With the judge's state in a folder that there is."""
-    state = {"extensions": {"file_storage": {"directory": str(tmp_path)}}}
-    done = validated(laid_over(PIPELINE, state), tmp_path)
-    assert (0, "") == (done.returncode, done.stderr)
+def test_the_pipeline_delivers_as_it_stands(tmp_path: Path) -> None:
+    """A call's spans come to both backends, each once, with its root judged; the storage is where it says."""
+    call = a_call(queue=95)
+    with Receiver() as one, Receiver() as other:
+        endpoints = {"otlp_grpc/jaeger": one.endpoint, "otlp_grpc/tempo": other.endpoint}
+        with collector(PIPELINE, tmp_path, endpoints) as running:
+            send(running.otlp, [sent(call)])
+            assert [(call.root_id, "severe", "ccaas")] == stamped(one) == stamped(other)
+    for receiver in (one, other):
+        ids = [span.span_id for span in receiver.spans()]
+        assert {span.span_id for span in call.spans} <= set(ids)
+        assert len(ids) == len(set(ids))
+    assert any((tmp_path / "cx-state").iterdir())
+
+
+def test_without_the_tls_settings_of_the_pipeline_nothing_arrives(tmp_path: Path) -> None:
+    """And the log has the words that the guide tells of."""
+    words = "first record does not look like a TLS handshake"
+    assert words in GUIDE
+    secure = {"exporters": {"otlp_grpc/jaeger": {"tls": {"insecure": False}}}}
+    with Receiver() as one, Receiver() as other:
+        endpoints = {"otlp_grpc/jaeger": one.endpoint, "otlp_grpc/tempo": other.endpoint}
+        with collector(PIPELINE, tmp_path, endpoints, secure) as running:
+            send(running.otlp, [sent(a_call())])
+            assert stamped(other)
+            assert eventually(lambda: words in running.log.read_text(), COLLECTOR_SECONDS)
+        assert [] == one.requests
+
+
+def test_the_connectors_readme_delivers_as_it_stands(tmp_path: Path) -> None:
+    """Spans, a metric and a log record; another Collector takes the records at Loki's path."""
+    call = a_call(queue=95)
+    as_loki = {
+        "receivers": {"otlp": {"protocols": {"http": {"logs_url_path": "/otlp/v1/logs"}}}},
+        "service": {"pipelines": {"logs": {"receivers": ["otlp"]}}},
+    }
+    quick = {"connectors": {"cx_impact": {"flush_interval": "1s"}}}
+    with Receiver() as receiver, otelcol(tmp_path / "loki", "local.yaml", over=as_loki) as loki:
+        endpoints = {"otlp_grpc/tempo": receiver.endpoint, "otlp_http/loki": f"http://{loki.http}/otlp"}
+        with collector(CONNECTOR, tmp_path / "judge", endpoints, quick) as running:
+            send(running.otlp, [sent(call)])
+            assert [(call.root_id, "severe", "ccaas")] == stamped(receiver)
+            assert 1 == eventually(lambda: running.verdict_metric("cx_calls_total"), COLLECTOR_SECONDS)
+            summary = "The customer waited 75 of 300 seconds"
+            assert eventually(lambda: summary in loki.log.read_text(), COLLECTOR_SECONDS)
 
 
 def test_the_first_tier_is_valid(tmp_path: Path) -> None:
