@@ -1,7 +1,8 @@
-"""What the guide and the READMEs show is run: configurations deliver, queries are understood."""
+"""What the guide and the READMEs show is run: configurations deliver, queries find what they say."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from backends import jaeger, tempo
 from collector_rig import ROOT, collector_binary
 from hub import MONITORING
 from otelcol import CONFIGS, Receiver, eventually, laid_over, otelcol, send
@@ -43,6 +45,14 @@ PIPELINE = yaml_blocks("docs/guides/collector.md")[1]
 MANIFEST, _, SCRAPING, TIER = map(yaml.safe_load, yaml_blocks("docs/guides/collector.md"))
 CONNECTOR = yaml_blocks("collector/cximpactconnector/README.md")[0]
 QUERIES = [text.replace("\\|", "|") for text in re.findall(r"`(\{ .*? \})`", GUIDE)]
+
+
+def searches(question: str) -> tuple[list[str], list[str]]:
+    """What the guide's table says to ask Jaeger and Tempo."""
+    row = next(line for line in GUIDE.splitlines() if line.startswith(f"| {question} |"))
+    _, _, tags, query, _ = re.split(r"(?<!\\)\|", row)
+    in_jaeger, in_tempo = (re.findall(r"`(.*?)`", cell.replace("\\|", "|")) for cell in (tags, query))
+    return in_jaeger, in_tempo
 
 
 def collector(
@@ -177,3 +187,60 @@ def test_prometheus_takes_its_part(tmp_path: Path) -> None:
 def test_tempo_takes_a_query(hub: Hub, query: str) -> None:
     """What it finds is the business of test_collector_backends.py."""
     assert "traces" in hub.backend("tempo").ask("/api/search", q=query)
+
+
+@pytest.fixture
+def calls() -> dict[str, CallMaker]:
+    """Those that a carrier hurt little, much and so that it broke, and others.
+
+    `failed` was hurt little too; whoever recorded it says that it is an error.
+    """
+    found = {
+        "fine": a_call("fine"),
+        "minor": a_call("minor", carrier="0*12 12*4 0*44"),
+        "failed": a_call("failed", carrier="0*12 12*4 0*44"),
+        "severe": a_call("severe", carrier="0*20 20*20 0*20"),
+        "critical": a_call("critical", carrier="100*60"),
+        "waited": a_call("waited", queue=95),
+    }
+    found["failed"].spans[-1].status = 2
+    return found
+
+
+def test_tempo_finds_the_bad_calls_of_a_carrier(tmp_path: Path, calls: dict[str, CallMaker]) -> None:
+    """Severe and critical ones, with the guide's query, behind the guide's pipeline."""
+    _, [query] = searches("of these the bad ones")
+    expected = {calls[name].trace_id for name in ("severe", "critical")}
+    with tempo(tmp_path) as backend:
+
+        def found(asked: str) -> set[str]:
+            answer = backend.ask("/api/search", q=asked, limit=100)
+            return {one["traceID"].zfill(32) for one in answer["traces"]}
+
+        with collector(PIPELINE, tmp_path / "judge", {"otlp_grpc/tempo": backend.otlp}) as running:
+            send(running.otlp, map(sent, calls.values()))
+            everything = {call.trace_id for call in calls.values()}
+            all_judged = '{ span.cx.impact.model = "1" }'
+            assert everything == eventually(lambda: found(all_judged), 40, lambda ids: ids == everything)
+            assert expected == found(query)
+
+
+def test_jaeger_finds_the_bad_calls_of_a_carrier(tmp_path: Path, calls: dict[str, CallMaker]) -> None:
+    """With two searches. One for errors would find a call that its maker calls an error, too."""
+    bad, _ = searches("of these the bad ones")
+    with jaeger(tmp_path) as backend:
+
+        def found(tags: str) -> set[str]:
+            asked = json.dumps(dict(tag.split("=") for tag in tags.split()))
+            answer = backend.ask("/api/traces", service="ccaas-core", tags=asked, lookback="1h", limit=100)
+            return {one["traceID"] for one in answer["data"]}
+
+        with collector(PIPELINE, tmp_path / "judge", {"otlp_grpc/jaeger": backend.otlp}) as running:
+            send(running.otlp, map(sent, calls.values()))
+            everything = {call.trace_id for call in calls.values()}
+            judged = eventually(lambda: found("cx.impact.model=1"), 40, lambda ids: ids == everything)
+            assert everything == judged
+            expected = [{calls[name].trace_id} for name in ("severe", "critical")]
+            assert expected == [found(tags) for tags in bad]
+            errors = {calls[name].trace_id for name in ("failed", "severe", "critical")}
+            assert errors == found("cx.impact.layer=carrier error=true")
