@@ -50,16 +50,32 @@ def stamped(receiver: Receiver, count: int = 1) -> list[Span]:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_config_is_valid_as_it_ships(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing changed; gateway.yaml needs to know its judges."""
+def validated(name: str) -> subprocess.CompletedProcess[str]:
+    """What the Collector says of a config."""
     binary = collector_binary()
     if binary is None:
         pytest.skip("no otelcol-cx: run `make collector`")
-    monkeypatch.setenv("CX_JUDGES", "[judge-1:4317, judge-2:4317]")
     command = [binary, "validate", f"--config={CONFIGS / name}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_config_is_valid_as_it_ships(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing changed; gateway.yaml needs to know its judges."""
+    monkeypatch.setenv("CX_JUDGES", "[judge-1:4317, judge-2:4317]")
+    done = validated(name)
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_a_gateway_without_judges_does_not_start_and_names_what_it_misses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variable that it was not given."""
+    monkeypatch.delenv("CX_JUDGES", raising=False)
+    done = validated("gateway.yaml")
+    assert 1 == done.returncode
+    assert 'failed to create "load_balancing/CX_JUDGES" exporter' in done.stderr
+    assert "no endpoints specified" in done.stderr
 
 
 def test_local_prints_the_verdict(tmp_path: Path) -> None:

@@ -170,7 +170,8 @@ def test_the_connectors_readme_delivers_as_it_stands(tmp_path: Path) -> None:
 def test_the_first_tier_is_valid(tmp_path: Path) -> None:
     """The exporter in the place of gateway.yaml's."""
     gateway = yaml.safe_load((CONFIGS / "gateway.yaml").read_text())
-    done = validated({**gateway, "exporters": TIER["exporters"]}, tmp_path)
+    to_judges = {"service": {"pipelines": {"traces": {"exporters": list(TIER["exporters"])}}}}
+    done = validated({**laid_over(gateway, to_judges), "exporters": TIER["exporters"]}, tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
 
 
