@@ -31,7 +31,7 @@ type Config struct {
 	MaxCalls int `mapstructure:"max_calls"`
 	// Bounds the combinations of their values; spans of further ones are refused.
 	MetadataCardinalityLimit int `mapstructure:"metadata_cardinality_limit"`
-	// Keys of the client's metadata (headers) that keep tenants apart and go on with what is released. Case does not count.
+	// Keys of the client's metadata (headers) that keep tenants apart and go on with what is released. Case does not count. The receiver must have `include_metadata: true`, or all tenants are one; gateways in front must send the headers on (extension headers_setter).
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`
 	// What becomes of held roots where there is a storage. `flush` sends them at once as partial, `persist` keeps them for the next start with the same storage. Without a storage it is always flush.
 	OnShutdown string `mapstructure:"on_shutdown"`

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import grpc
 import pytest
 import yaml
 from backends import jaeger, tempo
 from collector_rig import ROOT, collector_binary
 from hub import MONITORING
-from otelcol import CONFIGS, Receiver, eventually, laid_over, otelcol, send
+from otelcol import CONFIGS, EXPORT, Receiver, eventually, laid_over, otelcol, send
 
 from cxotel.otlp import to_request
 
@@ -43,6 +44,7 @@ def yaml_blocks(page: str) -> list[str]:
 GUIDE = (ROOT / "docs" / "guides" / "collector.md").read_text()
 PIPELINE = yaml_blocks("docs/guides/collector.md")[1]
 MANIFEST, _, SCRAPING, TIER = map(yaml.safe_load, yaml_blocks("docs/guides/collector.md"))
+PROCESSOR, TENANTS = yaml_blocks("collector/cximpactprocessor/README.md")
 CONNECTOR = yaml_blocks("collector/cximpactconnector/README.md")[0]
 QUERIES = [text.replace("\\|", "|") for text in re.findall(r"`(\{ .*? \})`", GUIDE)]
 
@@ -135,6 +137,18 @@ def test_the_pipeline_delivers_as_it_stands(tmp_path: Path) -> None:
     assert any((tmp_path / "cx-state").iterdir())
 
 
+def test_the_processors_readme_delivers_as_it_stands(tmp_path: Path) -> None:
+    """A whole Collector, with a storage that it makes."""
+    call = a_call(queue=95)
+    with (
+        Receiver() as receiver,
+        collector(PROCESSOR, tmp_path, {"otlp_grpc": receiver.endpoint}) as running,
+    ):
+        send(running.otlp, [sent(call)])
+        assert [(call.root_id, "severe", "ccaas")] == stamped(receiver)
+    assert any((tmp_path / "cx-state").iterdir())
+
+
 def test_without_the_tls_settings_of_the_pipeline_nothing_arrives(tmp_path: Path) -> None:
     """And the log has the words that the guide tells of."""
     words = "first record does not look like a TLS handshake"
@@ -147,6 +161,62 @@ def test_without_the_tls_settings_of_the_pipeline_nothing_arrives(tmp_path: Path
             assert stamped(other)
             assert eventually(lambda: words in running.log.read_text(), COLLECTOR_SECONDS)
         assert [] == one.requests
+
+
+def tenants_judge(folder: Path, *, include_metadata: bool = True) -> AbstractContextManager[Otelcol]:
+    """The processor's README on tenants, laid over local.yaml. It takes one tenant, and no second."""
+    folder.mkdir()
+    file = folder / "tenants.yaml"
+    file.write_text(TENANTS)
+    over = {
+        "receivers": {"otlp": {"protocols": {"grpc": {"include_metadata": include_metadata}}}},
+        "processors": {"cx_impact": {"grace": "500ms", "metadata_cardinality_limit": 1}},
+    }
+    return otelcol(folder, "local.yaml", str(file), over=over)
+
+
+def send_as(tenant: str, endpoint: str) -> None:
+    """Sends a call with a tenant's header."""
+    with grpc.insecure_channel(endpoint) as channel:
+        channel.unary_unary(EXPORT)(sent(a_call(tenant)), timeout=30, metadata=[("x-tenant", tenant)])
+
+
+def test_tenants_are_told_apart_by_their_header(tmp_path: Path) -> None:
+    """The second is refused, as there may be one."""
+    assert yaml.safe_load(TENANTS)["receivers"]["otlp"]["protocols"]["grpc"]["include_metadata"]
+    with tenants_judge(tmp_path / "judge") as judge:
+        send_as("one", judge.otlp)
+        with pytest.raises(grpc.RpcError, match="metadata_cardinality_limit"):
+            send_as("two", judge.otlp)
+
+
+def test_tenants_are_one_where_the_receiver_does_not_include_metadata(tmp_path: Path) -> None:
+    """`metadata_keys` alone sees nothing."""
+    with tenants_judge(tmp_path / "judge", include_metadata=False) as judge:
+        send_as("one", judge.otlp)
+        send_as("two", judge.otlp)
+        assert 2 == stamped_by(judge)
+
+
+def test_tenants_are_one_behind_a_gateway_that_sends_no_headers_on(tmp_path: Path) -> None:
+    """Though it takes them."""
+    with_headers = {"receivers": {"otlp": {"protocols": {"grpc": {"include_metadata": True}}}}}
+    with (
+        tenants_judge(tmp_path / "judge") as judge,
+        otelcol(
+            tmp_path / "gateway", "gateway.yaml", over=with_headers, CX_JUDGES=f"[{judge.otlp}]"
+        ) as front,
+    ):
+        send_as("one", front.otlp)
+        send_as("two", front.otlp)
+        assert 2 == stamped_by(judge)
+
+
+def stamped_by(judge: Otelcol) -> float:
+    """How many calls it judged, once there are two."""
+    return eventually(
+        lambda: judge.metric("processor_cx_impact_stamped"), COLLECTOR_SECONDS, lambda count: count >= 2
+    )
 
 
 def test_the_connectors_readme_delivers_as_it_stands(tmp_path: Path) -> None:
