@@ -66,7 +66,7 @@ class Parameters:
         return math.floor(seconds * 1e9 + 0.5)
 
     def milliseconds(self, name: str) -> int:
-        """A parameter in seconds as whole milliseconds, rounded half up: for what is compared as it is shown."""
+        """Likewise in milliseconds: for what is compared as it is shown."""
         seconds: float = self.values[name]
         return math.floor(seconds * 1000.0 + 0.5)
 
