@@ -39,28 +39,59 @@ class Party:
     fraction_lost: int = 0
     rise: Any = None
     plays: bool = True
+    muted: tuple[float, float] = (0.0, 0.0)
+    stamps: str = "go on"
+    cut: tuple[float, float] = (0.0, 0.0)
+    reports: list[float] | None = None
     _buffer: JitterBuffer = field(default_factory=lambda: JitterBuffer(capacity=16, prefetch=4))
     _meter: PlayMeter = field(default_factory=PlayMeter)
     _next: int = 0
     _received: int = 0
     _highest: int = -1
+    _sent: list[float] = field(default_factory=list)
+    _jitter: float = 0.0
+    _last: tuple[int, int] | None = None
     frames: int = 0
 
     def advance(self, seconds: float) -> None:
         """Let packets come up to `seconds`."""
         while self._next < min(seconds, self.sent_until) * 50:
-            packet, self._next = self._next, self._next + 1
-            if packet in self.lost:
+            slot, self._next = self._next, self._next + 1
+            if self.muted[0] <= slot / 50.0 < self.muted[1]:
+                continue
+            packet, stamp = len(self._sent), self._stamp(slot, len(self._sent))
+            self._sent.append(slot / 50.0)
+            if slot in self.lost or self.cut[0] <= slot / 50.0 < self.cut[1]:
                 continue
             self._received += 1
             self._highest = packet
-            rtp = RtpPacket(payload_type=96, sequence_number=packet % 65536, timestamp=960 * packet)
+            if self._last is not None:  # RFC 3550, 6.4.1
+                difference = abs(960 * slot - self._last[0] - (stamp - self._last[1]))
+                self._jitter += (difference - self._jitter) / 16
+            self._last = (960 * slot, stamp)
+            rtp = RtpPacket(payload_type=96, sequence_number=packet % 65536, timestamp=stamp)
             rtp._data = b""  # type: ignore[attr-defined]
             _, frame = self._buffer.add(rtp)
             if frame is not None:
                 self.frames += 1
-                at = packet / 50.0 + (self.rise(packet / 50.0) if self.rise else 0.0)
+                at = slot / 50.0 + (self.rise(slot / 50.0) if self.rise else 0.0)
                 self._meter.add(frame.timestamp, 960, at)
+
+    def _stamp(self, slot: int, number: int) -> int:
+        """What the time stamps do while the sender is muted: go on, stand still, or begin elsewhere."""
+        if self.stamps == "go on" or slot / 50.0 < self.muted[0]:
+            return 960 * (slot + 10**6)
+        return 960 * (number + (10**6 if self.stamps == "stand still" else 10**6 - 100))
+
+    def _reported(self, seconds: float) -> tuple[float, int, float] | None:
+        """When the last report came, the packets sent by then, and its own time: that of the last packet."""
+        if self.reports is None:
+            return seconds, int(min(seconds, self.sent_until) * 50), seconds
+        come = [at for at in self.reports if at <= seconds and not self.cut[0] <= at < self.cut[1]]
+        if not come:
+            return None
+        sent = [at for at in self._sent if at <= come[-1]]
+        return come[-1], len(sent), sent[-1] if sent else 0.0
 
     def _told_of_outage(self, seconds: float) -> int:
         """The far side sees nothing of an outage until the next packet comes, then all of it."""
@@ -78,7 +109,7 @@ class Party:
         at = EPOCH + timedelta(seconds=seconds)
         common = {"kind": "audio", "transportId": "transport_1"}
         rise = self.rise(seconds) if self.rise else 0.0
-        sent = int(min(seconds, self.sent_until) * 50)
+        reported = self._reported(seconds)
         stats = [
             RTCInboundRtpStreamStats(
                 timestamp=at,
@@ -88,17 +119,17 @@ class Party:
                 **common,
                 packetsReceived=self._received,
                 packetsLost=self._highest + 1 - self._received,
-                jitter=self.jitter_units,
+                jitter=self.jitter_units + round(self._jitter),
             ),
             RTCRemoteOutboundRtpStreamStats(
-                timestamp=at + timedelta(seconds=rise),
+                timestamp=EPOCH + timedelta(seconds=(reported or (0.0,))[0] + rise),
                 type="remote-outbound-rtp",
                 id="remote-outbound-rtp_1",
                 ssrc=1,
                 **common,
-                packetsSent=sent,
+                packetsSent=(reported or (0.0, 0))[1],
                 bytesSent=0,
-                remoteTimestamp=at - timedelta(seconds=99),
+                remoteTimestamp=EPOCH + timedelta(seconds=(reported or (0.0, 0, 0.0))[2] - 99),
             ),
             RTCOutboundRtpStreamStats(
                 timestamp=at,
@@ -134,7 +165,7 @@ class Party:
                 dtlsState="connected",
             ),
         ]
-        return {entry.id: entry for entry in stats}
+        return {entry.id: entry for entry in stats if reported or entry.type != "remote-outbound-rtp"}
 
 
 def _windows(
@@ -419,6 +450,126 @@ def test_any_reports_are_read_without_raising(feeds: list[tuple[Any, float, Play
         for figures in (window.network, window.device, window.remote or NOT_MEASURED):
             assert figures.loss_pct is None or 0.0 <= figures.loss_pct <= 100.0
             assert figures.delay_ms is None or figures.delay_ms >= 0.0
+
+
+RECORDED = [
+    0.86,
+    1.38,
+    3.04,
+    3.84,
+    4.61,
+    5.3,
+    6.4,
+    7.78,
+    8.51,
+    9.94,
+    10.66,
+    11.69,
+    13.02,
+    14.05,
+    15.02,
+    16.44,
+]
+RECORDED += [17.28, 18.64, 19.65, 20.83, 22.06, 22.62, 24.05]
+"""When the reports of a real call came, silent from second 2.2 to 14.2, on a machine with too much to do."""
+
+
+def _last_told(windows: list[Window]) -> list[Window]:
+    """Each window as it was given out last."""
+    return [window for _, window in sorted({window.index: window for window in windows}.items())]
+
+
+def _polled(party: Party, polls: list[float]) -> list[Window]:
+    reader = AiortcReader(5.0, start=0.0)
+    windows: list[Window] = []
+    for at in polls:
+        report = party.report(at)
+        windows += reader.feed(report, at, played=party.played)
+    return windows + reader.finish(polls[-1])
+
+
+def _lost_seconds(windows: list[Window]) -> float:
+    return sum((w.network.loss_pct or 0.0) / 100.0 * (w.end - w.start) for w in _last_told(windows))
+
+
+@pytest.mark.parametrize("stamps", ["go on", "stand still", "begin elsewhere"])
+def test_silence_of_a_muted_sender_is_neither_loss_nor_delay(stamps: str) -> None:
+    """Nothing was sent, so nothing was lost; what the times of its reports and packets do is no delay."""
+    party = Party(muted=(2.2, 14.2), stamps=stamps, reports=RECORDED)
+    windows = _polled(party, [1.01 * poll for poll in range(25)])
+    assert [0.0, None, 0.0, 0.0, 0.0] == [window.network.loss_pct for window in windows]
+    assert SILENT in windows[1].flags
+    assert max(window.device.loss_pct or 0.0 for window in windows) == 0.0
+    assert max(window.network.delay_ms or 0.0 for window in windows) < 60.0
+    assert max(window.device.delay_ms or 0.0 for window in windows) < 40.0
+
+
+def test_the_way_is_measured_again_after_a_silence() -> None:
+    """Also where a report of the silence was read twice: it does not make the later ones useless."""
+    party = Party(muted=(2.2, 14.2), reports=RECORDED, rise=lambda s: 0.2 if s >= 18 else 0.0)
+    windows = _polled(party, [0.5 * poll for poll in range(50)])
+    assert windows[4].network.delay_ms == pytest.approx(30.0 + 200.0, abs=25.0)
+
+
+def _late(draw: random.Random, until: float, least: float, most: float, late: float) -> list[float]:
+    """Times at random intervals, some of them late."""
+    times, at = [], 0.0
+    while at < until:
+        at += draw.uniform(least, most)
+        times.append(at + draw.choice([0.0, 0.0, draw.uniform(0.0, late)]))
+    return sorted(times)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_silence_is_no_loss_however_late_reports_and_polls_come(seed: int) -> None:
+    """As on a machine with too much to do, whenever the sender mutes and for how long."""
+    draw = random.Random(seed)
+    begin = draw.uniform(1.0, 9.0)
+    party = Party(
+        muted=(begin, begin + draw.uniform(0.3, 15.0)),
+        stamps=draw.choice(["go on", "stand still", "begin elsewhere"]),
+        reports=_late(draw, 30.0, 0.5, 1.5, 0.9),
+    )
+    windows = _polled(party, [0.0, *_late(draw, 30.0, 1.0, 1.1, 0.9)])
+    assert _lost_seconds(windows) < 0.01
+    assert all((window.network.loss_pct or 0.0) < 1.0 for window in windows)  # nor for a while
+    assert max(window.device.loss_pct or 0.0 for window in windows) == 0.0
+    assert max(window.network.delay_ms or 0.0 for window in windows) < 130.0
+    assert max(window.device.delay_ms or 0.0 for window in windows) < 130.0
+
+
+@pytest.mark.parametrize("reports_too", [True, False])
+@pytest.mark.parametrize("seed", range(20))
+def test_an_outage_is_loss_whether_reports_come_through_it_or_not(seed: int, *, reports_too: bool) -> None:
+    """All of it and no more, in the windows in which it was, though some of them were out already."""
+    draw = random.Random(seed)
+    begin, seconds = draw.uniform(3.0, 12.0), draw.uniform(1.5, 12.0)
+    party = Party(reports=_late(draw, 30.0, 0.5, 1.5, 0.5))
+    if reports_too:
+        party.cut = (begin, begin + seconds)
+    else:
+        party.lost = {slot for slot in range(1500) if begin <= slot / 50.0 < begin + seconds}
+    windows = _polled(party, [0.0, *_late(draw, 30.0, 1.0, 1.1, 0.5)])
+    assert _lost_seconds(windows) == pytest.approx(seconds, abs=1.0)
+    for window in _last_told(windows):
+        seen = max(0.0, min(window.end, begin + seconds) - max(window.start, begin))
+        assert window.network.loss_pct == pytest.approx(100.0 * seen / (window.end - window.start), abs=25.0)
+
+
+def test_a_path_that_is_cut_for_good_is_an_outage() -> None:
+    """Neither packets nor reports: told within five seconds, from where it began."""
+    party = Party(cut=(8.5, 99.0), reports=[0.9 * report for report in range(40)])
+    told = {window.index: window.network.loss_pct for window in _polled(party, [float(s) for s in range(15)])}
+    assert [0.0, pytest.approx(30.0, abs=11.0), 100.0] == [told[index] for index in range(3)]
+
+
+def test_reports_that_come_at_last_take_an_outage_back() -> None:
+    """None for seven seconds of silence looks like a cut; windows already out come again when one tells."""
+    party = Party(muted=(5.0, 25.0), reports=[1.0, 2.1, 3.2, 4.3, *(11.5 + report for report in range(20))])
+    windows = _polled(party, [float(second) for second in range(31)])
+    assert [0.0, 100.0] == [window.network.loss_pct for window in windows[:2]]
+    assert [0.0, None, None, None, None, 0.0] == [window.network.loss_pct for window in _last_told(windows)]
+    assert all(SILENT in w.flags and OUTAGE not in w.flags for w in _last_told(windows)[1:5])
 
 
 def test_reports_of_a_silent_sender_carry_the_time_of_its_last_packet() -> None:

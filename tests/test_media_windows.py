@@ -162,6 +162,17 @@ def test_a_sender_report_wins_over_silence() -> None:
     assert SILENT in third.flags
 
 
+def test_a_report_that_comes_later_takes_back_an_outage_that_was_concealed() -> None:
+    """Four seconds concealed count as outage until the report says that nothing was sent."""
+    flow, windows = _flow(exact=False)
+    for second in range(5):
+        flow.step(second, second + 1.0, Counts(50.0 if second < 1 else 0.0, 0.0, float(second >= 1)))
+    assert windows._open[0].amounts["outage"] == pytest.approx(200.0)
+    flow.sent(0.0, 5.0)
+    (window,) = windows.finish(5.0)
+    assert (0.0, frozenset({SILENT})) == (window.network.loss_pct, window.flags)
+
+
 def test_a_sender_report_confirms_an_outage() -> None:
     """A report that says that the sender went on makes it loss."""
     flow, windows = _flow()

@@ -75,6 +75,7 @@ class AiortcReader(StatsReader):
         if clock_rate <= 0:
             raise ValueError(f"clock_rate of {clock_rate} Hz: must be above 0")
         self._clock_rate = clock_rate
+        self._lag_base: float | None = 0.0
 
     def feed(
         self, report: Any, at: float, *, played: Played | None = None, hints: Hints = NO_HINTS
@@ -98,6 +99,10 @@ class AiortcReader(StatsReader):
         """End the stream at `at` seconds; the windows still open, the last one cut there."""
         return self._end(at)
 
+    def _paused(self) -> None:
+        # Time stamps may leave a pause out; then all after it comes later by its length.
+        self._lag_base = None
+
     def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002 (hook)
         old, new = self._last.played, sample.played
         if old is None or new is None or new.rate <= 0 or new.frames < old.frames or dtx:
@@ -111,12 +116,20 @@ class AiortcReader(StatsReader):
             return Heard()
         rise = self._delay.rise
         lag = (new.lag - old.lag) / frames if frames else None
+        if lag is not None:
+            lag -= self._base(lag - (rise or 0.0))
         return Heard(
             missing / new.rate,
             at_once=False,
             device_delay=None if lag is None or rise is None else max(0.0, lag - rise),
             buffer=BUFFER_SECONDS,
         )
+
+    def _base(self, lag: float) -> float:
+        """What frames come later since a pause than their time stamps would have it: the least so far."""
+        if self._lag_base is None or lag < self._lag_base:
+            self._lag_base = max(0.0, lag)
+        return self._lag_base
 
 
 def sample(report: Any, clock_rate: int) -> Sample:

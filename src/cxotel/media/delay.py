@@ -60,9 +60,9 @@ class OneWay:
         if seconds is not None and (self._least is None or seconds < self._least):
             self._least = seconds
 
-    def sender_report(self, sent: float, received: float, at: float) -> bool:
+    def sender_report(self, sent: float, received: float, at: float, *, is_arrival: bool = False) -> bool:
         """A report sent at `sent` (far clock), here at `received` (ours); whether it is a new one."""
-        if self._last_sent == sent and self._last_received != received:
+        if self._last_sent == sent and self._last_received != received and not is_arrival:
             self._useless = True  # stamped when polled, not when it came: says nothing of the way
         renewed = self._transit.put(received - sent, sent, at)
         self._last_sent, self._last_received = sent, received
@@ -73,7 +73,7 @@ class OneWay:
         return renewed
 
     def silent(self) -> None:
-        """The far side sends nothing: the time of its last report was not that of its sending."""
+        """The far side sends nothing, or may: the time of its last report need not be that of its sending."""
         self.rise = None
 
     def _rise(self, transit: float, at: float) -> None:

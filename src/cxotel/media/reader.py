@@ -6,12 +6,14 @@ buffering beyond what jitter explains, are the device's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cxotel.media.delay import OneWay
 from cxotel.media.flow import Counts, Flow
+from cxotel.media.pauses import Pauses
 from cxotel.media.playout import LEAST_SECONDS
+from cxotel.media.reports import Sent
 from cxotel.media.rtp import JITTER_LIMIT_SECONDS
 from cxotel.media.sample import Sample, SenderReport, Stream, difference
 from cxotel.media.windows import (
@@ -35,6 +37,9 @@ BUFFER_PER_JITTER = 3.0
 a mean deviation is 0.71 (normal) to 0.75 (uniform) of J, the mean difference of neighbours."""
 PACKET_SECONDS = 0.02
 """A packet's length: the least jitter that can make one late, and what a buffer holds while it plays."""
+SENDING_SHARE = 0.9
+"""Of the packets that its pace makes due a sender that did not pause sent so many: one in 25 more or less is
+how an interval falls, two are chance."""
 _MAX_POLL_WINDOWS = 3.0  # polls further apart say nothing of a single window
 
 
@@ -82,6 +87,10 @@ class StatsReader:
         self._streams: dict[Hashable, Stream] = {}
         self._flowing: Hashable = None
         self._report: SenderReport | None = None
+        self._sent: Sent | None = None
+        self._held: SenderReport | None = None
+        self._pauses = Pauses()
+        self._settled_jitter: float | None = None
         self._told_at: float | None = None
         self._told: tuple[Hashable, float | None, float | None] = (None, None, None)
         self._jitter: tuple[float, float] = (0.0, 0.0)
@@ -113,10 +122,15 @@ class StatsReader:
             return
         unpolled = end - begin > _MAX_POLL_WINDOWS * self._length
         came, flags = self._came(sample)
-        self._delays(sample, end)
+        self._delays(sample, came, begin, end)
         connected = sample.connected if hints.connected is None else hints.connected
         dtx = bool(sample.dtx if hints.dtx is None else hints.dtx)
-        heard = self._heard(sample, came, end - begin, dtx=dtx) if came else Heard()
+        heard = Heard()
+        if came is not None and self._exact and self._is_disturbed(came, begin, end):
+            came = replace(came, jitter=_least(came.jitter, self._settled_jitter))
+        elif came is not None:
+            self._settled_jitter = came.jitter
+            heard = self._heard(sample, came, end - begin, dtx=dtx)
         if unpolled:
             flow.pause()
             windows.add(begin, end, Part(flags=(UNPOLLED,)))
@@ -130,7 +144,7 @@ class StatsReader:
             elif came is not None:
                 self._count(came, heard, begin, end, dtx=dtx)
             elif connected and not sample.streams:
-                flow.step(begin, end, Counts(0.0, 0.0, dtx=dtx))
+                flow.step(begin, end, Counts(0.0, 0.0, dtx=dtx), self._sent)
                 flags = (*flags, ABSENT)
             windows.add(begin, end, self._delay_part(came, heard, flags))
         self._told_remote(sample, end)
@@ -177,6 +191,18 @@ class StatsReader:
             max((j for j in jitters if 0.0 <= j <= JITTER_LIMIT_SECONDS), default=None),
         )
 
+    def _is_disturbed(self, came: Received, begin: float, end: float) -> bool:
+        """Whether a pause of the sender spoils what is measured of jitter and of playing."""
+        flow = self._flow
+        if flow is None or not flow.knows_pace:
+            return False
+        if self._pauses.step(came.received + came.lost, flow.pace, begin, end, silent=flow.is_silent):
+            self._paused()
+        return self._pauses.disturb(end)
+
+    def _paused(self) -> None:
+        """The sender goes on after a pause; to be overridden."""
+
     def _heard(self, sample: Sample, came: Received, seconds: float, *, dtx: bool) -> Heard:  # noqa: ARG002 (hook)
         """What the statistics know of playing in an interval of `seconds`; nothing, unless overridden."""
         return Heard()
@@ -185,7 +211,7 @@ class StatsReader:
         explained = self._explained_by_jitter(came, heard)
         if self._flow is not None:
             counts = Counts(came.received, came.lost, heard.unplayed, heard.at_once, dtx, explained)
-            self._flow.step(begin, end, counts)
+            self._flow.step(begin, end, counts, self._sent)
 
     def _explained_by_jitter(self, came: Received, heard: Heard) -> bool:
         """Whether audio that came and was not played is no wonder: the jitter fills the buffer."""
@@ -194,12 +220,16 @@ class StatsReader:
         needed = BUFFER_PER_JITTER * max(before, *self._jitter)
         return needed >= max(PACKET_SECONDS, (heard.buffer or 0.0) - PACKET_SECONDS)
 
-    def _delays(self, sample: Sample, at: float) -> None:
+    def _delays(self, sample: Sample, came: Received | None, begin: float, at: float) -> None:
         report = sample.receiver_report
         if report is not None and report.round_trip is not None:
             self._delay.round_trip(report.round_trip, report.mark, at)
         else:
             self._delay.round_trip(sample.round_trip, at, at)
+        self._sent = None
+        held, self._held = self._held, None
+        if held is not None and came is not None and self._sends(came.received + came.lost, at - begin):
+            self._put(held, at)  # it goes on at its pace, so it was sending when it reported
         for told in sample.sender_reports:
             self._sender_report(told, at, only=len(sample.sender_reports) == 1)
 
@@ -207,29 +237,49 @@ class StatsReader:
         mine = only or any(told.ssrc == stream.ssrc for stream in self._streams.values())
         if not mine or told.sent is None or told.received is None:
             return
-        before = self._report
-        if before is not None and self._is_of_a_silent_sender(told, before):
-            self._delay.silent()
-        elif not self._delay.sender_report(told.sent, told.received, at):
+        if told.is_arrival:
+            self._arrived(told, at)
             return
-        self._report = told
+        if not self._put(told, at):
+            return
+        before, self._report = self._report, told
         if before is None or before.sent is None or before.ssrc != told.ssrc or self._flow is None:
             return
         packets, seconds = difference(told.packets, before.packets), told.sent - before.sent
-        if told.is_arrival and before.received is not None:
-            seconds = told.received - before.received  # the far side's time stands still while it is silent
         if packets is not None and seconds > 0.0:
             self._flow.sent(packets, seconds)
 
-    @staticmethod
-    def _is_of_a_silent_sender(told: SenderReport, before: SenderReport) -> bool:
-        """A new report with the time of the one before: aiortc's carry that of the last packet sent."""
-        return (
-            told.is_arrival
-            and before.ssrc == told.ssrc
-            and told.sent == before.sent
-            and told.received != before.received
-        )
+    def _arrived(self, told: SenderReport, at: float) -> None:
+        """A report known by its arrival; its own time may be that of the last packet sent, as aiortc's is.
+
+        That stands still while the sender is silent, and tells how long the way took only while it sends.
+        """
+        before = self._report
+        if before is not None and (before.ssrc, before.received) == (told.ssrc, told.received):
+            if self._delay.rise is not None:
+                self._put(told, at)
+            return
+        self._report = told
+        packets, seconds = None, 0.0
+        if before is not None and before.ssrc == told.ssrc and before.received is not None:
+            packets = difference(told.packets, before.packets)
+            seconds = max(0.0, (told.received or 0.0) - before.received)
+        self._sent = Sent(packets, seconds)
+        if packets is not None and self._sends(packets, seconds):
+            self._put(told, at)
+        else:
+            self._delay.silent()
+            self._held = told if packets != 0.0 else None
+
+    def _sends(self, packets: float, seconds: float) -> bool:
+        """Whether so many packets in so many seconds are the sender's pace."""
+        pace = 0.0 if self._flow is None else self._flow.pace
+        return packets >= SENDING_SHARE * pace * seconds > 0.0
+
+    def _put(self, told: SenderReport, at: float) -> bool:
+        if told.sent is None or told.received is None:
+            return False
+        return self._delay.sender_report(told.sent, told.received, at, is_arrival=told.is_arrival)
 
     def _delay_part(self, came: Received | None, heard: Heard, flags: tuple[str, ...]) -> Part:
         if came is None or came.received <= 0.0:
@@ -274,3 +324,7 @@ class StatsReader:
         if report is not None and report.mark != self._told[0]:
             self._told = (report.mark, report.lost, sample.packets_sent)
             self._told_at = at
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else min(one, other)

@@ -241,6 +241,15 @@ class Windows:
                     tally.flags.discard(OUTAGE)
                     tally.flags.add(SILENT)
 
+    def take_back(self, begin: float, end: float, outage: float) -> None:
+        """Undo an outage of so many packets added with `correct`: the sender was silent."""
+        self.correct(begin, end, Part(outage=-outage))
+        for index, tally in (*self._open.items(), *self._out.items()):
+            touched = self._edge(index + 1) > begin and self._edge(index) < end
+            if touched and tally.amounts["outage"] <= _TRACE:
+                tally.flags.discard(OUTAGE)
+                tally.flags.add(SILENT)
+
     def close(self, at: float) -> list[Window]:
         """The windows that ended `HOLD` seconds before `at`, or earlier, after those corrected since."""
         return self._again() + self._close_below(self._index(at - HOLD))
