@@ -25,6 +25,7 @@ type lifecycleCase struct {
 	Settings  lifecycleSettings
 	Events    []lifecycleEvent
 	Emissions []lifecycleEmission
+	Kept      []lifecycleEmission `yaml:"emissions_kept"` // of a judge that keeps every span
 }
 
 type lifecycleSettings struct {
