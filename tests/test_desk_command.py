@@ -79,6 +79,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     from cxotel.desk import traces
 
     with Desk(tmp_path / "k.sqlite") as desk:
+        desk.wait_until_sorted()
         for call in calls:
             assert len(traces.spans_of(desk.store, bytes.fromhex(call.trace_id))) == len(call.spans)
 

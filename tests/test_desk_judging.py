@@ -233,6 +233,7 @@ def test_a_trace_that_is_no_call_is_kept_and_not_judged(desk: Desk) -> None:
     call = CallMaker("a stray")
     call.add("GET", "shop", 0, 1)
     send(desk, call.spans)
+    desk.wait_until_sorted()
     assert report.call_row(desk.store, bytes.fromhex(call.trace_id)) is None
     assert len(traces.spans_of(desk.store, bytes.fromhex(call.trace_id))) == 1
     call.add("ivr", "ivr", 0, 3, cx_layer="ccaas", cx_activity="ivr")

@@ -51,11 +51,13 @@ def post(desk: Desk, body: bytes, path: str = "/v1/traces", **headers: str) -> h
 
 def names(desk: Desk, trace_id: str) -> list[str]:
     """What the desk keeps of a trace."""
+    desk.wait_until_sorted()
     return sorted(kept.item.name for kept in traces.spans_of(desk.store, bytes.fromhex(trace_id)))
 
 
 def counter(desk: Desk, name: str) -> int:
     """A counter, 0 if nothing was counted; waits for what is being written."""
+    desk.wait_until_sorted()
     desk.store.write(lambda connection: None).result(5)
     return next((value for key, value, _, _ in desk.store.rows("counters") if key == name), 0)
 
@@ -84,6 +86,7 @@ def test_opentelemetrys_own_exporters_are_understood(desk: Desk, protocol: str) 
     ) as span:
         span.add_event("device changed", {"to": "headset"})
     provider.shutdown()
+    desk.wait_until_sorted()
     (kept,) = traces.spans_of(desk.store, span.get_span_context().trace_id.to_bytes(16, "big"))
     assert kept.item.name == "webrtc session"
     assert [p.value.WhichOneof("value") for p in kept.item.attributes] == [

@@ -7,8 +7,13 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+from desk_calls import NOON, whole_call
 
+from cxotel.desk import intake
+from cxotel.desk._sql import sql
+from cxotel.desk.app import Desk
 from cxotel.desk.store import SCHEMA, Store, StoreBusyError, StoreError
+from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,3 +152,34 @@ def test_two_desks_on_one_file_are_refused(tmp_path: Path) -> None:
         Store(tmp_path / "desk.sqlite")
     first.close()
     Store(tmp_path / "desk.sqlite").close()
+
+
+def test_a_file_of_an_earlier_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its tables are those of a new file, its calls can be found, and nothing is told twice."""
+    call = whole_call("of schema 1")
+    old = sqlite3.connect(tmp_path / "old.sqlite")
+    old.executescript(sql("schema_1"))
+    request = to_request(call.spans)
+    for number, item in enumerate(intake.spans(request, NOON).items):
+        resource, scope, *urls = item.origin.row
+        digest = item.origin.key + bytes([number])
+        old.execute("INSERT INTO origin VALUES (?, ?, ?, ?, ?, ?)", (number, digest, resource, scope, *urls))
+        row = (item.trace_id, item.digest, number, NOON, item.data)
+        old.execute("INSERT INTO span (trace_id, digest, origin, received, data) VALUES (?, ?, ?, ?, ?)", row)
+    trace_id = bytes.fromhex(call.trace_id)
+    old.execute(
+        "INSERT INTO call (trace_id, is_call, state, arrivals, first_received, last_received, root_received) "
+        "VALUES (?, 1, 'final', 1, ?, ?, ?)",
+        (trace_id, NOON, NOON, NOON),
+    )
+    old.commit()
+    old.close()
+    with Desk(tmp_path / "old.sqlite") as desk:
+        found = desk.wait_for_verdict(call.trace_id)
+        assert (found["state"], found["replaced"]) == ("final", [])
+        assert desk.store.rows("facets_of_call", trace_id)
+        tables = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+        new = Store(":memory:")
+        with desk.store.reading() as one, new.reading() as other:
+            assert one.execute(tables).fetchall() == other.execute(tables).fetchall()
+        new.close()

@@ -143,7 +143,7 @@ def test_stopping_does_not_wait_for_a_judgement_without_end(monkeypatch: pytest.
     try:
         send(desk, whole_call("endless judgement"))
         assert begun.wait(5)
-        (judge,) = (thread for thread in threading.enumerate() if thread.name == "cxotel-desk-judge")
+        (judge,) = (thread for thread in threading.enumerate() if thread.name == "cxotel-desk-worker")
         desk.stop()
         assert judge.is_alive()
     finally:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from cxotel.desk import grpc_server, http_server, pages, report
-from cxotel.desk.judging import FINAL, PARTIAL, Judge
+from cxotel.desk.judging import Worker
+from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
 from cxotel.desk.settings import Timing
 from cxotel.desk.store import MEMORY, Store
@@ -81,9 +82,11 @@ class Desk:
             _listen(self._host, self._ports["grpc"]).close()
             self.store = Store(self._db)
             undo.callback(self.store.close)
-            self._judge = Judge(self.store, self._timing, self._changes.announce)
-            undo.callback(self._judge.close)
-            receiver = Receiver(self.store, self._timing, self._judge.wake)
+            rules = Rules(self._timing.times, round(self._timing.settle * 1e9))
+            self._worker = Worker(self.store, rules, self._changes.announce)
+            undo.callback(self._worker.close)
+            self._worker.start()
+            receiver = Receiver(self.store, self._worker.wake)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)
             addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
@@ -102,7 +105,7 @@ class Desk:
         self._changes.close()
         self._grpc.stop(STOP_SECONDS).wait()
         self._web.close()
-        self._judge.close()
+        self._worker.close()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -131,6 +134,18 @@ class Desk:
     def call_url(self, trace_id: str) -> str:
         """The page of one call."""
         return f"{self.web_url}/call/{trace_id}"
+
+    def wait_until_sorted(self, timeout: float = 30.0) -> None:
+        """Until all that was acknowledged so far is sorted into spans, logs and metrics.
+
+        Raises:
+            TimeoutError: some of it still waits after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while self.store.rows("inbox_oldest"):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"what was received is not sorted within {timeout:g} s")
+            time.sleep(0.005)
 
     def wait_for_verdict(self, trace_id: str, timeout: float = 30.0) -> dict[str, Any]:
         """The final verdict (or that of a partial call) of a trace as `/call/<trace_id>.json` has it.

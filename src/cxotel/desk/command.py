@@ -47,10 +47,10 @@ SECONDS = click.FloatRange(0, 86_400)
 )
 @click.option(
     "--idle",
-    default=600.0,
+    default=3900.0,
     type=SECONDS,
     show_envvar=True,
-    help="Seconds without a span until a call is partial.",
+    help="Seconds without a span until a call without its root is partial.",
 )
 def serve(
     host: str, grpc_port: int, http_port: int, web_port: int, db: str, grace: float, idle: float

@@ -47,6 +47,29 @@ CALL_FACTS = {
 VERDICT_FACTS = ("severity", "lost_seconds", "layer", "owner", "summary", "score", "partial", "felt")
 
 
+# What calls are found by: the facts of the list's row that say so in few words.
+FACETS = (
+    "severity",
+    "layer",
+    "owner",
+    "queue",
+    "carrier",
+    "headset",
+    "site",
+    "partner",
+    "customer",
+    "outcome",
+)
+# A word is looked up and shown; what is longer is no name of a queue.
+MAX_WORD = 200
+
+
+def facets_of(summary: dict[str, Any], state: str) -> list[tuple[str, str]]:
+    """Pairs of kind and word that a call can be found by."""
+    words = [(kind, str(summary.get(kind, ""))[:MAX_WORD]) for kind in FACETS]
+    return [("state", state), *(pair for pair in words if pair[1])]
+
+
 def root_of(spans: Iterable[Kept]) -> Any | None:
     """The call's root span: of several the earliest start, of copies the latest end."""
     best = None

@@ -10,10 +10,20 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from cxotel._semconv import CX_LAYER
+from cxotel._semconv import (
+    CX_CALL_ALIAS,
+    CX_CALL_ID,
+    CX_CALL_NAMESPACE,
+    CX_IMPACT_MODEL,
+    CX_LAYER,
+    CX_OWNER,
+)
 from cxotel.desk.settings import FUTURE_NS, LAST_NS, MAX_ATTRIBUTES, MAX_VALUE
+from cxotel.ids import DEFAULT_NAMESPACE, call_ids
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.facts import ROOT_NAMES
+from cxotel.impact.lifecycle import Episode
+from cxotel.leg import EPISODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 NO_TRACE, NO_SPAN = bytes(16), bytes(8)
 # Sessions of voice AI frameworks are calls without a cx.layer (the model's table of other makers' spans).
 FOREIGN_CALLS = {"agent_session": "livekit", "conversation": "pipecat"}
+# Aliases and keys of one span that are looked at: a call has few.
+MOST_KEYS = 16
 
 
 @dataclass(slots=True)
@@ -40,7 +52,15 @@ class Origin:
 
 @dataclass(slots=True)
 class Item:
-    """One span, log record or metric to be kept; `name` is a metric's, `trace_id` b"" where there is none."""
+    """One span, log record or metric to be kept.
+
+    Attributes:
+        name: a metric's.
+        trace_id: b"" where there is none.
+        is_call: a span that takes part in a call.
+        part: what such a span says of the call's life; None for all others.
+        is_judges: a span of another judge.
+    """
 
     origin: Origin
     digest: bytes
@@ -48,7 +68,31 @@ class Item:
     trace_id: bytes = b""
     name: str = ""
     is_call: bool = False
-    is_root: bool = False
+    part: Part | None = None
+    is_judges: bool = False
+
+
+@dataclass(slots=True)
+class Part:
+    """What a span says of the life of its call.
+
+    Attributes:
+        span_id: its id.
+        layered: it can be read, and names a layer.
+        is_root: it is a root of the call.
+        is_stamped: it carries a verdict.
+        key: of the call, "" where it does not say.
+        aliases: trace id and root span id of further keys.
+        episode: of a media episode.
+    """
+
+    span_id: bytes
+    layered: bool
+    is_root: bool
+    is_stamped: bool
+    key: str
+    aliases: list[tuple[bytes, bytes]]
+    episode: Episode | None
 
 
 @dataclass(slots=True)
@@ -77,6 +121,13 @@ class Batch:
             f"{self.counts[what]} {'refused' if what.startswith('refused.') else 'kept, but'}: {note}"
             for what, note in sorted(self.notes.items(), reverse=True)
         )
+
+
+def sort(signal: str, request: Any, now: int) -> Batch:
+    """A request of the signal's kind, sorted out."""
+    if signal == "traces":
+        return spans(request, now)
+    return logs(request) if signal == "logs" else metrics(request)
 
 
 def spans(request: ExportTraceServiceRequest, now: int) -> Batch:
@@ -153,21 +204,51 @@ def _span(batch: Batch, origin: Origin, span: Span, now: int) -> None:
         span.status.message = span.status.message[:MAX_VALUE]
         batch.count("odd.cut", f"the status message of span {name!r} is over {MAX_VALUE} bytes and was cut")
     data = span.SerializeToString(deterministic=True)
-    layer = _layer(span)
-    ours = origin.scope_name == IMPACT_SCOPE
-    is_call = not ours and (bool(layer) or FOREIGN_CALLS.get(name, "-") in origin.scope_name)
-    is_root = not ours and layer == "call" and name in ROOT_NAMES
-    batch.items.append(
-        Item(origin, _digest(origin.key, data), data, span.trace_id, is_call=is_call, is_root=is_root)
+    item = Item(origin, _digest(origin.key, data), data, span.trace_id)
+    if origin.scope_name == IMPACT_SCOPE:
+        item.is_judges = True
+    else:
+        item.part = _part(span)
+        item.is_call = bool(item.part) or FOREIGN_CALLS.get(name, "-") in origin.scope_name
+    batch.items.append(item)
+
+
+def _part(span: Span) -> Part | None:
+    """What a span of ours says of its call; None for spans that are not ours."""
+    own = {pair.key: pair.value for pair in span.attributes if pair.key.startswith("cx.")}
+    layer = own[CX_LAYER].string_value if CX_LAYER in own else ""
+    if not layer and CX_CALL_ALIAS not in own:
+        return None
+    is_good = span.span_id not in (b"", NO_SPAN) and 0 < span.start_time_unix_nano <= span.end_time_unix_nano
+    namespace = own[CX_CALL_NAMESPACE].string_value if CX_CALL_NAMESPACE in own else ""
+    episode = None
+    if is_good and span.name == EPISODE:
+        episode = Episode(
+            span.trace_id.hex(),
+            span.span_id.hex(),
+            layer,
+            own[CX_OWNER].string_value if CX_OWNER in own else "",
+            span.start_time_unix_nano,
+            span.end_time_unix_nano,
+        )
+    return Part(
+        span.span_id,
+        bool(layer) and is_good,
+        is_good and layer == "call" and span.name in ROOT_NAMES,
+        CX_IMPACT_MODEL in own,
+        own[CX_CALL_ID].string_value[:MAX_VALUE] if CX_CALL_ID in own else "",
+        _aliases(own[CX_CALL_ALIAS], namespace or DEFAULT_NAMESPACE) if CX_CALL_ALIAS in own else [],
+        episode,
     )
 
 
-def _layer(span: Span) -> str:
-    for pair in span.attributes:
-        if pair.key == CX_LAYER:
-            text: str = pair.value.string_value
-            return text
-    return ""
+def _aliases(value: AnyValue, namespace: str) -> list[tuple[bytes, bytes]]:
+    """The ids of the keys, of at most MOST_KEYS of them."""
+    keys = [one.string_value for one in value.array_value.values if one.string_value][:MOST_KEYS]
+    return [
+        (found.trace_id.to_bytes(16, "big"), found.span_id.to_bytes(8, "big"))
+        for found in (call_ids(key, namespace) for key in keys)
+    ]
 
 
 def _origin(batch: Batch, group: Any, scoped: Any) -> Origin:

@@ -1,11 +1,7 @@
-"""The life of a call in the desk: running, provisional when its root comes, final after the grace.
+"""The desk's worker: sorts the inbox into spans and judges calls, in one thread, one after the other.
 
-    running ──root──► provisional ──grace──► final ──late span──► final, corrected if the verdict changed
-       └──idle──► partial ──span──► running, ──root──► provisional
-    any ──more than one call may take of the judge's time──► unjudged
-
-Every judgement reads the trace from the file and feeds the model anew, so that a restart in between changes
-nothing. Its result is written only if no span came meanwhile.
+Every judgement reads the call's spans from the file and feeds the model anew, so that a restart in between
+changes nothing. When it is told, what is handed on of it is written in the same transaction.
 """
 
 from __future__ import annotations
@@ -14,35 +10,44 @@ import json
 import logging
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxotel.desk import traces
+from cxotel._semconv import CX_CALL_ANNOUNCED, CX_LAYER
+from cxotel.desk import outbox, stamps, traces
 from cxotel.desk._sql import sql
-from cxotel.desk.facts import summary_of, unjudged_summary
+from cxotel.desk.facts import facets_of, summary_of, unjudged_summary
+from cxotel.desk.indexing import Index
+from cxotel.desk.lives import FINAL, PARTIAL, PROVISIONAL, RUNNING, UNJUDGED, from_text, state_of, to_text
 from cxotel.desk.settings import LAST_NS
 from cxotel.desk.store import StoreBusyError
 from cxotel.desk.work import work_of
-from cxotel.impact import Engine
-from cxotel.otlp.proto import from_request, to_request
+from cxotel.impact import Engine, judge
+from cxotel.impact.lifecycle import CORRECTION, JUDGED, OUT, PARTIAL_CALL, WARNING, Episode, Life, text_of
+from cxotel.otlp.proto import attributes_of, from_request, to_request
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
 
-    from cxotel.desk.settings import Timing
+    from cxotel.desk.lives import Rules
     from cxotel.desk.store import Store
+    from cxotel.desk.traces import Kept
     from cxotel.impact import Verdict
+    from cxotel.impact.lifecycle import Root, Telling
 
-RUNNING, PROVISIONAL, FINAL, PARTIAL = "running", "provisional", "final", "partial"
-UNJUDGED = "unjudged"
+__all__ = ["FINAL", "PARTIAL", "PROVISIONAL", "RUNNING", "UNJUDGED", "Worker", "verdict_json"]
+
 SECOND = 1_000_000_000
 # Asked again at least this often, should the clock have been set.
 LONGEST_SLEEP = 5.0
+# Tellings that say what the verdict is.
+TOLD_OF = (JUDGED, PARTIAL_CALL, CORRECTION)
 # What is under way when asked to stop: a judgement rarely takes longer (work.MOST_WORK has the worst). The
 # thread is a daemon, and what it did not write is judged after the next start.
 STOP_SECONDS = 3.0
+
+STARTED = "call started"
 
 log = logging.getLogger("cxotel.desk")
 
@@ -53,125 +58,238 @@ class _Due:
 
     trace_id: bytes
     state: str
-    arrivals: int
+    life: Life
     first_received: int
-    last_received: int
-    root_received: int | None
-    due: int
     corrections: int
+    summary: dict[str, Any]
 
 
-class Judge:
-    """A thread that judges what is due.
+class Worker:
+    """A thread that sorts what was received and judges what is due.
 
     Args:
         store: the desk's file.
-        timing: grace, idle and settle.
+        rules: of the life of calls.
         changed: called with the trace id after a verdict was written.
+        clock: the time in ns since the epoch.
     """
 
-    def __init__(self, store: Store, timing: Timing, changed: Callable[[bytes], None]) -> None:
-        self._store = store
-        self._grace, self._idle = int(timing.grace * SECOND), int(timing.idle * SECOND)
-        self._changed = changed
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        changed: Callable[[bytes], None],
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store, self._rules, self._changed, self._clock = store, rules, changed, clock
+        self._index = Index(store, rules)
         self._woken = threading.Event()
         self._stopping = False
-        store.write(
-            lambda connection: connection.execute(sql("wake_calls"), {"now": time.time_ns()})
-        ).result()
-        self._thread = threading.Thread(target=self._run, name="cxotel-desk-judge", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="cxotel-desk-worker", daemon=True)
+
+    def start(self) -> None:
+        """Take up the calls as they are, and begin."""
+        self.restart()
         self._thread.start()
 
     def wake(self) -> None:
-        """Something was received: look again what is due."""
+        """Something was received."""
         self._woken.set()
 
     def close(self) -> None:
-        """Finish the judgement under way, if that takes no longer than STOP_SECONDS, and stop."""
+        """Finish what is under way, if that takes no longer than STOP_SECONDS, and stop."""
         self._stopping = True
         self._woken.set()
-        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+
+    def restart(self) -> None:
+        """What a desk does with the calls of the one before it."""
+        now = self._clock()
+
+        def job(connection: sqlite3.Connection) -> None:
+            for trace_id, text in connection.execute(sql("held_calls")).fetchall():
+                life = from_text(text)
+                if life is not None:
+                    life.restart(now, self._rules.times)
+                    connection.execute(sql("set_life"), (to_text(life), life.due or None, trace_id))
+
+        self._store.write(job).result()
+
+    def round(self) -> float:
+        """Do what there is to do; returns seconds until there is more, 0 for at once."""
+        worked = self._index.work()
+        oldest = self._index.oldest()
+        # A call is judged by all that came before it was due: what waits in the inbox counts for that time.
+        now = self._clock() if oldest is None else min(oldest, self._clock())
+        rows = self._store.rows("due_calls", now)
+        for columns in rows:
+            if self._stopping:
+                return 0.0
+            self._judge(columns, now)
+        if worked or rows or oldest is not None:
+            return 0.0
+        (due,) = self._store.rows("next_due")[0]
+        return LONGEST_SLEEP if due is None else min(LONGEST_SLEEP, max(0.0, (due - now) / SECOND))
 
     def _run(self) -> None:
         while not self._stopping:
             self._woken.clear()
             try:
-                wait = self._round()
+                wait = self.round()
+            except StoreBusyError:
+                wait = 1.0
             except Exception:
                 log.exception("judging failed, trying again")
                 wait = 1.0
             if wait:
                 self._woken.wait(wait)
 
-    def _round(self) -> float:
-        """Judge what is due; returns seconds until there is more to do, 0 for at once."""
-        rows = [_Due(*row) for row in self._store.rows("due_calls")]
-        now = time.time_ns()
-        for row in rows:
-            if self._stopping:
-                return 0.0
-            if row.due > now:
-                return min(LONGEST_SLEEP, (row.due - now) / SECOND) if row is rows[0] else 0.0
-            self._judge(row, now)
-        return 0.0 if rows else LONGEST_SLEEP
+    def _judge(self, columns: tuple[Any, ...], now: int) -> None:
+        trace_id = columns[0]
+        try:
+            trace_id, state, text, first_received, corrections, summary = columns
+            life = from_text(text)
+            if life is None:
+                raise ValueError("a call without a life")  # noqa: TRY301 - left like any other fault of ours
+            row = _Due(trace_id, state, life, first_received, corrections, json.loads(summary or "{}"))
+            judgement = _Judgement(self._store, self._rules, row, now)
+            self._store.write(judgement.save).result()
+        except StoreBusyError:
+            raise  # it stays due
+        except Exception:
+            # A fault of ours in one call must not keep the others waiting: it is left until a span comes.
+            log.exception("cannot judge %s", trace_id.hex())
+            self._store.write(lambda to: to.execute(sql("give_up_call"), (trace_id,))).result()
+            return
+        self._changed(trace_id)
 
-    def _judge(self, row: _Due, now: int) -> None:
-        with suppress(StoreBusyError):  # it stays due
-            try:
-                judgement = self._reckon(row, now)
-                written = self._store.write(lambda connection: _save(connection, row, judgement)).result()
-            except StoreBusyError:
-                raise
-            except Exception:
-                # A fault of ours in one call must not keep the others waiting: it is left until a span comes.
-                log.exception("cannot judge %s", row.trace_id.hex())
-                self._store.write(lambda connection: _give_up(connection, row)).result()
-                return
-            if written:
-                self._changed(row.trace_id)
 
-    def _reckon(self, row: _Due, now: int) -> _Judgement:
-        state, due = self._next(row, now)
-        kept = traces.spans_of(self._store, row.trace_id)
-        work = work_of(kept)
+class _Judgement:
+    """One call, looked at once."""
+
+    def __init__(self, store: Store, rules: Rules, row: _Due, now: int) -> None:
+        self._rules, self._row, self._now = rules, row, now
+        aliases = store.rows("aliases_of_call", row.trace_id)
+        self._links: list[Root] = [(t.hex(), r.hex()) for t, r, seen in aliases if not seen]
+        self._kept = traces.spans_of(store, row.trace_id, *(t for t, _, _ in aliases))
+        self._verdicts: dict[bool, Verdict] = {}
+        self._engine: Engine | None = None
+        self._spans: dict[str, Any] = {}
+        life, work = row.life, work_of(self._kept)
+        self._tellings: list[Telling] = []
         if work.too_much:
+            self.state, self._shown = UNJUDGED, None
             text = (
                 f"Not judged: {work.figures:,} media figures, of up to {work.legs:,} legs at the same time, "
                 "are more than the desk compares."
             )
-            summary = unjudged_summary(kept, text)
-            return _Judgement(now, UNJUDGED, None, None, b"", summary, _started(row, summary))
-        engine = Engine()
-        for span in from_request(traces.to_request(kept)):
-            engine.add(span)
-        verdict = engine.verdict(partial=state != FINAL)
-        summary = summary_of(kept, verdict)
-        spans = to_request(verdict.evidence_spans()).SerializeToString()
-        return _Judgement(now, state, due, verdict_json(verdict), spans, summary, _started(row, summary))
+            self._summary = unjudged_summary(self._kept, text)
+            life.passing, life.held, life.episodes = life.passing + life.held, [], []
+            life.trusted, life.phase, life.due = True, OUT, 0
+            self._tellings = life.look(now, rules.times, self._verdict)
+            return
+        if life.phase == OUT and not life.told and not life.trusted:  # of a file of schema 1
+            life.told = text_of(self._verdict(False))
+        self._tellings += life.warn(self._verdict, self._hurts)
+        self._tellings += life.look(now, rules.times, self._verdict)
+        self.state = state_of(life)
+        told = [one for one in self._tellings if one.kind in TOLD_OF]
+        self._shown = told[-1].verdict if told else None
+        if self._shown is None and (self.state in (RUNNING, PROVISIONAL) or self.state != row.state):
+            self._shown = self._verdict(True)
+        if self._shown is None and (life.trusted or not row.summary):
+            self._shown = self._verdict(False)
+        self._summary = summary_of(self._kept, self._shown) if self._shown is not None else row.summary
 
-    def _next(self, row: _Due, now: int) -> tuple[str, int | None]:
-        """The state this judgement is for, and when the next one is due."""
-        if row.root_received is not None:
-            final_at = row.root_received + self._grace
-            return (FINAL, None) if row.state == FINAL or now >= final_at else (PROVISIONAL, final_at)
-        idle_at = row.last_received + self._idle
-        return (PARTIAL, None) if now >= idle_at else (RUNNING, idle_at)
+    def save(self, connection: sqlite3.Connection) -> None:
+        """Write it; what is told and what is handed on of that go together."""
+        row, life, now = self._row, self._row.life, self._now
+        due = life.due or None
+        summary = self._summary
+        # The list is in order of time: a call whose clock runs ahead, or that has no time, is as old as here.
+        started = min(summary.get("start") or row.first_received, row.first_received)
+        length = min(summary.get("end", 0) - summary.get("start", 0), LAST_NS)  # OTLP's times go to 2^64 - 1
+        summary["warned"] = life.warned
+        corrections = row.corrections + sum(one.kind == CORRECTION for one in self._tellings)
+        text = json.dumps(summary)
+        connection.execute(
+            sql("update_call"),
+            (self.state, to_text(life), due, corrections, started, length, text, row.trace_id),
+        )
+        self._save_facets(connection, started)
+        if self.state == UNJUDGED != row.state:
+            note = f"trace {row.trace_id.hex()}: {summary['summary']}"
+            connection.execute(sql("count"), ("odd.unjudged", 1, now, note))
+        told = b""
+        for telling in self._tellings:
+            told = self._save_telling(connection, telling) or told
+        if self._shown is not None:
+            self._save_verdict(connection, self._shown, told)
+
+    def _save_verdict(self, connection: sqlite3.Connection, shown: Verdict, told: bytes) -> None:
+        """The verdict shown last is replaced until it has been told."""
+        last = connection.execute(sql("last_verdict"), (self._row.trace_id,)).fetchone()
+        number = 0 if last is None else last[0] + (last[1] in (FINAL, PARTIAL))
+        kinds = [t.kind for t in self._tellings if t.kind in TOLD_OF and t.verdict is shown]
+        content = json.dumps(verdict_json(shown) | {"kind": kinds[-1] if kinds else ""})
+        spans = to_request(shown.evidence_spans()).SerializeToString()
+        connection.execute(
+            sql("insert_verdict"), (self._row.trace_id, number, self._now, self.state, content, spans, told)
+        )
+
+    def _save_telling(self, connection: sqlite3.Connection, telling: Telling) -> bytes:
+        """Write what is told; gives it if it is a span of ours that stands for the verdict."""
+        evidence = telling.verdict.evidence_spans() if telling.kind == JUDGED else []
+        trace_id = self._row.trace_id.hex()
+        request = stamps.request_of(telling, trace_id, self._kept, self._links, evidence)
+        data = request.SerializeToString()
+        if telling.kind == WARNING:
+            message = request.resource_spans[0].scope_spans[0].spans[0].status.message
+            layer = telling.episode.layer if telling.episode else ""
+            connection.execute(sql("insert_warning"), (self._row.trace_id, layer, self._now, message, data))
+        if self._rules.forwards and data:
+            items = sum(len(s.spans) for g in request.resource_spans for s in g.scope_spans)
+            outbox.put(connection, "traces", items, data, self._now)
+        return data if telling.kind in (PARTIAL_CALL, CORRECTION) else b""
+
+    def _save_facets(self, connection: sqlite3.Connection, started: int) -> None:
+        wanted = {
+            (connection.execute(sql("insert_word"), pair).fetchone()[0], started)
+            for pair in facets_of(self._summary, self.state)
+        }
+        known = set(connection.execute(sql("facets_of_call"), (self._row.trace_id,)).fetchall())
+        if wanted == known:
+            return
+        connection.execute(sql("forget_facets"), (self._row.trace_id,))
+        connection.executemany(sql("insert_facet"), [(*one, self._row.trace_id) for one in sorted(wanted)])
+
+    def _verdict(self, partial: bool) -> Verdict:
+        partial = partial or bool(self._links) or _is_unannounced(self._kept)
+        if partial not in self._verdicts:
+            if self._engine is None:
+                self._engine = Engine()
+                for span in from_request(traces.to_request(self._kept)):
+                    self._engine.add(span)
+            self._verdicts[partial] = self._engine.verdict(partial=partial)
+        return self._verdicts[partial]
+
+    def _hurts(self, episode: Episode) -> bool:
+        """Whether an episode's own figures cost its layer anything."""
+        wanted = bytes.fromhex(episode.span_id)
+        own = [kept for kept in traces.settled(self._kept) if kept.item.span_id == wanted]
+        return judge(from_request(traces.to_request(own))).charges.get(episode.layer, 0.0) > 0
 
 
-@dataclass(slots=True)
-class _Judgement:
-    at: int
-    state: str
-    due: int | None
-    verdict: dict[str, Any] | None
-    spans: bytes
-    summary: dict[str, Any]
-    started: int
-
-
-def _started(row: _Due, summary: dict[str, Any]) -> int:
-    """The list is in order of time: a call whose clock runs ahead, or that has no time, is as old as here."""
-    return min(summary["start"] or row.first_received, row.first_received)
+def _is_unannounced(kept: list[Kept]) -> bool:
+    """Whether a root says that `call started` was sent, and that did not come: spans went elsewhere."""
+    announced = started = False
+    for one in kept:
+        if one.item.name == STARTED:
+            started = started or attributes_of(one.item.attributes).get(CX_LAYER) == "call"
+        elif not announced:
+            announced = any(p.key == CX_CALL_ANNOUNCED and p.value.bool_value for p in one.item.attributes)
+    return announced and not started
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
@@ -181,40 +299,3 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "evidence": [asdict(item) for item in verdict.evidence],
         "stretches": [asdict(item) for item in verdict.stretches],
     }
-
-
-def _give_up(connection: sqlite3.Connection, row: _Due) -> None:
-    """Let a call rest until a span comes, unless one came since."""
-    connection.execute(sql("give_up_call"), {"trace_id": row.trace_id, "arrivals": row.arrivals})
-
-
-def _save(connection: sqlite3.Connection, row: _Due, judgement: _Judgement) -> bool:
-    """Write a judgement unless something came since; True if it was written."""
-    corrections, changed = row.corrections, judgement.verdict is not None
-    if row.state == FINAL and judgement.verdict is not None:
-        last = connection.execute(sql("last_verdict"), (row.trace_id,)).fetchone()
-        changed = last is None or json.loads(last[0])["attributes"] != judgement.verdict["attributes"]
-        corrections += changed
-    parameters = {
-        "trace_id": row.trace_id,
-        "arrivals": row.arrivals,
-        "state": judgement.state,
-        "due": judgement.due,
-        "corrections": corrections,
-        "started": judgement.started,
-        # OTLP's times go to 2^64 - 1 ns, SQLite's integers to 2^63 - 1.
-        "length": min(judgement.summary["end"] - judgement.summary["start"], LAST_NS),
-        "summary": json.dumps(judgement.summary),
-    }
-    if not connection.execute(sql("update_call"), parameters).rowcount:
-        return False
-    if judgement.state == UNJUDGED != row.state:
-        note = f"trace {row.trace_id.hex()}: {judgement.summary['summary']}"
-        connection.execute(sql("count"), ("odd.unjudged", 1, judgement.at, note))
-    if changed:
-        text = json.dumps(judgement.verdict)
-        connection.execute(
-            sql("insert_verdict"),
-            (row.trace_id, corrections, judgement.at, judgement.state, text, judgement.spans),
-        )
-    return True

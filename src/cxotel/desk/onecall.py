@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cxotel._semconv import CX_IMPACT_OUTSIDE, CX_IMPACT_SKIPPED, CX_IMPACT_UNOBSERVED, CX_OWNER
 from cxotel.desk import charts, report, timeline, traces, tree, words
 from cxotel.desk.axis import Axis
-from cxotel.desk.judging import FINAL, PARTIAL
+from cxotel.desk.lives import FINAL, PARTIAL, PROVISIONAL
 from cxotel.otlp.proto import attributes_of, value_of
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ class OneCall:
 
 def load(store: Store, trace_id: bytes) -> OneCall | None:
     """Read a call; None if there is none of this id, or it was not judged yet."""
-    row, verdicts = report.call_row(store, trace_id), report.verdicts_of(store, trace_id)
+    row = report.call_row(store, trace_id)
+    verdicts = report.verdicts_of(store, bytes.fromhex(row.trace_id)) if row is not None else []
     if row is None or not verdicts:
         return None
-    every = traces.spans_of(store, trace_id)
+    ids = traces.ids_of(store, bytes.fromhex(row.trace_id))
+    every, warnings = traces.spans_of(store, *ids), report.warnings_of(store, ids[0])
     kept, last = traces.settled(every), verdicts[-1]
     axis = Axis(row.summary["start"], row.summary["end"])
     names = {k.item.span_id.hex(): k for k in kept}
@@ -109,8 +111,8 @@ def load(store: Store, trace_id: bytes) -> OneCall | None:
         hops=charts.hops(kept, axis, last.stretches) if axis.known else [],
         blind=list(last.attributes.get(CX_IMPACT_UNOBSERVED, [])),
         remarks=_remarks(row, last.attributes),
-        nodes=tree.nodes(report.stamped(every, verdicts), axis),
-        logs=_logs(traces.logs_of(store, trace_id)),
+        nodes=tree.nodes(report.stamped(every, verdicts, [one.spans for one in warnings]), axis),
+        logs=_logs(traces.logs_of(store, *ids)),
         judged_at=last.at,
         replaced=verdicts[:-1],
     )
@@ -120,14 +122,15 @@ def unjudged(store: Store, row: CallRow) -> dict[str, Any]:
     """What the page of a call shows that was too much to judge."""
     trace_id = bytes.fromhex(row.trace_id)
     verdicts = report.verdicts_of(store, trace_id)
+    ids = traces.ids_of(store, trace_id)
     axis = Axis(row.summary["start"], row.summary["end"])
     return {
         "row": row,
         "summary": row.summary,
         "axis": axis,
         "judged": verdicts,
-        "nodes": tree.nodes(report.stamped(traces.spans_of(store, trace_id), verdicts), axis),
-        "logs": _logs(traces.logs_of(store, trace_id)),
+        "nodes": tree.nodes(report.stamped(traces.spans_of(store, *ids), verdicts), axis),
+        "logs": _logs(traces.logs_of(store, *ids)),
     }
 
 
@@ -251,6 +254,6 @@ def state_text(row: CallRow, grace: float) -> str:
         return ""
     if row.state == PARTIAL:
         return "Partial: the end of this call never came, so this is what can be said without it."
-    if row.root_received is not None:
+    if row.state == PROVISIONAL:
         return f"Provisional: the call has just ended. Late reports are awaited for {grace:g} s."
     return "Running: the call has not ended. This is what can be said so far."

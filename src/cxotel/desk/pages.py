@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from cxotel._version import __version__
 from cxotel.desk import onecall, report, traces, wire, words
 from cxotel.desk.guard import LoopbackGuard
-from cxotel.desk.judging import UNJUDGED
+from cxotel.desk.lives import UNJUDGED
 from cxotel.otlp.stamping import ERROR_FROM
 
 if TYPE_CHECKING:
@@ -132,10 +132,14 @@ class Pages:
     def call_otlp(self, request: Request) -> Response:
         """GET /call/{trace_id}/otlp.json: the whole trace, root stamped, evidence spans added."""
         trace_id = _trace_id(request)
-        kept = traces.spans_of(self._store, trace_id)
+        row = report.call_row(self._store, trace_id)
+        if row is not None:
+            trace_id = bytes.fromhex(row.trace_id)
+        kept = traces.spans_of(self._store, *traces.ids_of(self._store, trace_id))
         if not kept:
             raise HTTPException(404, "No span with this trace id was received here.")
-        stamped = report.stamped(kept, report.verdicts_of(self._store, trace_id))
+        warnings = [one.spans for one in report.warnings_of(self._store, trace_id)]
+        stamped = report.stamped(kept, report.verdicts_of(self._store, trace_id), warnings)
         return Response(json.dumps(wire.to_json(stamped)), media_type="application/json")
 
     def api_calls(self, request: Request) -> Response:

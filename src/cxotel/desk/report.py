@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Status
-
-from cxotel._semconv import CX_IMPACT_SEVERITY, CX_IMPACT_SUMMARY
-from cxotel.desk import traces
+from cxotel.desk import stamps, traces
 from cxotel.desk.facts import root_of
-from cxotel.desk.judging import UNJUDGED
+from cxotel.desk.lives import UNJUDGED
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
-from cxotel.impact.span import Span
-from cxotel.otlp.proto import to_pairs, to_request
-from cxotel.otlp.stamping import ERROR_FROM, STAMPED
+from cxotel.impact.lifecycle import CORRECTION, JUDGED, PARTIAL_CALL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
     from cxotel.desk.store import Store
     from cxotel.desk.traces import Kept
@@ -32,14 +27,14 @@ class CallRow:
 
     trace_id: str
     state: str
-    arrivals: int
+    spans: int
     first_received: int
     last_received: int
-    root_received: int | None
     due: int | None
     refused: int
     revision: int
     corrections: int
+    frozen: int
     started: int | None
     length: int | None
     summary: dict[str, Any]
@@ -47,7 +42,16 @@ class CallRow:
 
 @dataclass(slots=True)
 class Judged:
-    """A verdict as kept: number 0 or a correction, when, in which state, what, and its evidence spans."""
+    """A verdict as kept.
+
+    Attributes:
+        number: place among the call's, from 0.
+        at: when, ns.
+        state: of the call then.
+        spans: evidence spans as ExportTraceServiceRequest.
+        told: the judge's span that says it, likewise; b"" where the root does.
+        kind: judged, partial or correction; "" while it may be replaced.
+    """
 
     number: int
     at: int
@@ -56,6 +60,8 @@ class Judged:
     evidence: list[dict[str, Any]]
     stretches: list[dict[str, Any]]
     spans: bytes
+    told: bytes
+    kind: str = ""
 
 
 def row_from(columns: tuple[Any, ...]) -> CallRow:
@@ -77,9 +83,24 @@ def calls_before(store: Store, started: int, trace_id: bytes, limit: int) -> lis
 def verdicts_of(store: Store, trace_id: bytes) -> list[Judged]:
     """All verdicts of a call, the first one first."""
     return [
-        Judged(number, at, state, **json.loads(text), spans=spans)
-        for number, at, state, text, spans in store.rows("verdicts_of_trace", trace_id)
+        Judged(number, at, state, **json.loads(text), spans=spans, told=told)
+        for number, at, state, text, spans, told in store.rows("verdicts_of_trace", trace_id)
     ]
+
+
+@dataclass(slots=True)
+class Warned:
+    """A warning that was sent while a call ran: in which layer, when, what, and its span in a request."""
+
+    layer: str
+    at: int
+    message: str
+    spans: bytes
+
+
+def warnings_of(store: Store, trace_id: bytes) -> list[Warned]:
+    """The warnings of a call, the first one first."""
+    return [Warned(*row) for row in store.rows("warnings_of_call", trace_id)]
 
 
 def summary_report(row: CallRow) -> dict[str, Any]:
@@ -98,9 +119,10 @@ def verdict_report(store: Store, trace_id: bytes) -> dict[str, Any] | None:
 
     A call that was not judged, since its work is too much, has no attributes, and replaced all it had.
     """
-    row, verdicts = call_row(store, trace_id), verdicts_of(store, trace_id)
+    row = call_row(store, trace_id)
+    verdicts = verdicts_of(store, bytes.fromhex(row.trace_id)) if row is not None else []
     if row is not None and row.state == UNJUDGED:
-        verdicts.append(Judged(len(verdicts), row.last_received, UNJUDGED, {}, [], [], b""))
+        verdicts.append(Judged(len(verdicts), row.last_received, UNJUDGED, {}, [], [], b"", b""))
     if row is None or not verdicts:
         return None
     last = verdicts[-1]
@@ -114,54 +136,32 @@ def verdict_report(store: Store, trace_id: bytes) -> dict[str, Any] | None:
     }
 
 
-def stamped(kept: list[Kept], verdicts: list[Judged]) -> ExportTraceServiceRequest:
-    """The whole trace as it is handed on: spans as received, the root with the verdict, evidence spans.
+def stamped(
+    kept: list[Kept], verdicts: list[Judged], warnings: Iterable[bytes] = ()
+) -> ExportTraceServiceRequest:
+    """The whole trace as it is handed on: spans as received, the root with the verdict, what the judge adds.
 
-    A span that went out never changes, so the root carries the first final verdict, and each correction is a
-    span `impact correction` of its own. Spans and stamps of another judge are left out: this one judged anew.
+    A span that went out never changes, so the root carries the verdict with which it went out, and each
+    correction is a span `impact correction` of its own. Spans and stamps of another judge are left out: this
+    one judged anew.
     """
     root = root_of(kept)
     request = traces.to_request(k for k in traces.settled(kept) if k.scope.name != IMPACT_SCOPE)
-    if not verdicts:
-        return request
-    if root is not None:
-        for group in request.resource_spans:
-            for scoped in group.scope_spans:
-                for span in scoped.spans:
-                    if span.span_id == root.span_id:
-                        stamp(span, verdicts[0].attributes)
-    request.MergeFromString(verdicts[0].spans)
-    corrections = [_correction(verdict, root) for verdict in verdicts[1:] if root is not None]
-    request.MergeFrom(to_request(corrections))
+    own = next((v for v in verdicts if v.kind == JUDGED), None)
+    if own is None and verdicts and verdicts[-1].kind not in (PARTIAL_CALL, CORRECTION):
+        own = verdicts[-1]  # it runs still
+    for group in request.resource_spans:
+        for scoped in group.scope_spans:
+            for span in scoped.spans:
+                if root is not None and own is not None and span.span_id == root.span_id:
+                    stamps.stamp(span, own.attributes, stamps.copied_of(kept))
+                else:
+                    stamps.unstamp(span)
+    if own is not None:
+        request.MergeFromString(own.spans)
+    for verdict in verdicts:
+        if verdict.kind in (PARTIAL_CALL, CORRECTION):
+            request.MergeFromString(verdict.told)
+    for data in warnings:
+        request.MergeFromString(data)
     return request
-
-
-def stamp(span: OtlpSpan, attributes: dict[str, Any]) -> None:
-    """Take another judge's verdict off a root span and put this one on."""
-    said = {pair.value.string_value for pair in span.attributes if pair.key == CX_IMPACT_SUMMARY}
-    if span.status.message in said:  # the status came with the verdict
-        span.ClearField("status")
-    own = [pair for pair in span.attributes if not pair.key.startswith(STAMPED)]
-    del span.attributes[:]
-    span.attributes.extend(own)
-    span.attributes.extend(to_pairs(attributes))
-    if attributes[CX_IMPACT_SEVERITY] in ERROR_FROM and span.status.code == Status.STATUS_CODE_UNSET:
-        span.status.code = Status.STATUS_CODE_ERROR
-        span.status.message = attributes[CX_IMPACT_SUMMARY]
-
-
-def _correction(verdict: Judged, root: OtlpSpan) -> Span:
-    trace_id = root.trace_id.hex()
-    text = "\0".join((trace_id, "correction", str(verdict.number)))
-    return Span(
-        trace_id=trace_id,
-        span_id=hashlib.sha256(text.encode()).digest()[:8].hex(),
-        parent_id=root.span_id.hex(),
-        name="impact correction",
-        start=root.end_time_unix_nano,
-        end=root.end_time_unix_nano,
-        attributes=verdict.attributes,
-        scope=IMPACT_SCOPE,
-        service="cx-impact",
-        kind=1,
-    )

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cxotel.impact.lifecycle import Times
+
 # The Collector's confighttp refuses bodies over 20 MiB; a batch of the SDKs (512 spans) has under 1 MiB.
 MAX_BODY = 20 * 1024 * 1024
 # The longest series the model reads (1,000 windows of "100.0 ") has 6 kB; ten times that is kept of a text.
@@ -32,18 +34,26 @@ class Timing:
     Attributes:
         grace: from the root's arrival to the final verdict. Other processes flush their batches every 5 s by
             default (OTEL_BSP_SCHEDULE_DELAY), so that 6 s sees them all.
-        idle: without a span and without a root, until the call is called partial. The usual handling time of
-            a call is about 6 minutes; 10 without any sign of life is more than a quiet talk.
-        settle: from a span's arrival to judging a running call, or one whose verdict was final, again; what
-            is sent in one go by several exporters arrives within this.
+        idle: without a span and without a root, until the call is told as partial. A leg's span ends after an
+            hour at the latest, so that no running call is silent for longer than 65 minutes.
+        longest: from the first span, until a call without its root is told as partial however lively it is: a
+            working day.
+        settle: from a span's arrival to judging a running call again for its page; what is sent in one go by
+            several exporters arrives within this.
     """
 
     grace: float = 6.0
-    idle: float = 600.0
+    idle: float = 3900.0
+    longest: float = 28_800.0
     settle: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("grace", "idle", "settle"):
+        for name in ("grace", "idle", "longest", "settle"):
             value = getattr(self, name)
             if not 0 <= value <= 86_400:
                 raise ValueError(f"{name} must be between 0 and 86400 seconds, not {value}")
+
+    @property
+    def times(self) -> Times:
+        """Those of a call's life, in ns."""
+        return Times(*(round(value * 1e9) for value in (self.grace, self.idle, self.longest)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Job = tuple["Callable[[sqlite3.Connection], Any]", "Future[Any]"]
 
-SCHEMA = 1
+SCHEMA = 2
 MEMORY = ":memory:"
 # Writes waiting: at 20 MiB a request at most, this bounds memory; beyond it senders are told to come back.
 MAX_WAITING = 256
@@ -228,16 +228,30 @@ def _alone(path: Path) -> IO[bytes]:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new file; refuse a file that is not ours or newer than we are."""
+    """Make the tables of a new file, bring an older one up to date; refuse one that is not ours or newer."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables:
-        connection.executescript("BEGIN IMMEDIATE;" + sql("schema"))
-        connection.execute("INSERT INTO setting VALUES ('schema', ?)", (str(SCHEMA),))
-        connection.execute("COMMIT")
-        return
-    if "setting" not in tables or "call" not in tables:
-        raise StoreError(f"{path} is a database, but not a desk's: give --db another file")
-    row = connection.execute("SELECT value FROM setting WHERE name = 'schema'").fetchone()
-    if row is None or int(row[0]) != SCHEMA:
-        found = row[0] if row else "none"
-        raise StoreError(f"{path} has schema {found}, this desk reads {SCHEMA}: use the cxotel that made it")
+    version = 0
+    if tables:
+        if "setting" not in tables or "call" not in tables:
+            raise StoreError(f"{path} is a database, but not a desk's: give --db another file")
+        row = connection.execute("SELECT value FROM setting WHERE name = 'schema'").fetchone()
+        text = str(row[0]) if row else ""
+        version = int(text) if text.isdecimal() else SCHEMA + 1
+        if not 0 < version <= SCHEMA:
+            has = f"{path} has schema {text or 'none'}, this desk reads up to {SCHEMA}"
+            raise StoreError(f"{has}: use the cxotel that made it")
+    if 0 < version < SCHEMA:
+        log.info("bringing %s from schema %d to %d", path, version, SCHEMA)
+    for number in range(version + 1, SCHEMA + 1):
+        _migrate(connection, number)
+
+
+def _migrate(connection: sqlite3.Connection, number: int) -> None:
+    """Bring the tables to a schema from the one before it, or leave them."""
+    script = f"BEGIN IMMEDIATE; {sql(f'schema_{number}')} UPDATE setting SET value = '{number}'; COMMIT;"  # noqa: S608
+    try:
+        connection.executescript(script)
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

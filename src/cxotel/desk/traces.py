@@ -36,14 +36,21 @@ class Kept:
     scope_schema_url: str
 
 
-def spans_of(store: Store, trace_id: bytes) -> list[Kept]:
-    """All spans of a trace, differing copies included."""
-    return _kept(store.rows("spans_of_trace", trace_id), Span)
+def spans_of(store: Store, *trace_ids: bytes) -> list[Kept]:
+    """All spans of the traces, differing copies included."""
+    rows = [row for trace_id in trace_ids for row in store.rows("spans_of_trace", trace_id)]
+    return _kept(rows, Span)
 
 
-def logs_of(store: Store, trace_id: bytes) -> list[Kept]:
-    """All log records that name the trace."""
-    return _kept(store.rows("logs_of_trace", trace_id), LogRecord)
+def logs_of(store: Store, *trace_ids: bytes) -> list[Kept]:
+    """All log records that name one of the traces."""
+    rows = [row for trace_id in trace_ids for row in store.rows("logs_of_trace", trace_id)]
+    return _kept(rows, LogRecord)
+
+
+def ids_of(store: Store, trace_id: bytes) -> list[bytes]:
+    """The trace id of a call, then those that mean it too."""
+    return [trace_id, *(row[0] for row in store.rows("aliases_of_call", trace_id))]
 
 
 def _kept(rows: Iterable[tuple[Any, ...]], message: type[Any]) -> list[Kept]:

@@ -74,6 +74,7 @@ METRICS = Signal(
     "rejected_data_points",
 )
 SIGNALS = (TRACES, LOGS, METRICS)
+BY_NAME = {signal.name: signal for signal in SIGNALS}
 
 
 def decode(signal: Signal, body: bytes) -> Message:

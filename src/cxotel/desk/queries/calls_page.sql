@@ -1,5 +1,5 @@
 -- Newest first. A call whose clock runs ahead stands where it was received, not on top for ever.
-SELECT trace_id, state, arrivals, first_received, last_received, root_received, due, refused, revision, corrections,
+SELECT trace_id, state, spans, first_received, last_received, due, refused, revision, corrections, frozen,
   started, length, summary
 FROM call
 WHERE is_call AND started IS NOT NULL AND (started, trace_id) < (?, ?)

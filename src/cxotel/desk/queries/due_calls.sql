@@ -1,2 +1,2 @@
-SELECT trace_id, state, arrivals, first_received, last_received, root_received, due, corrections
-FROM call WHERE due IS NOT NULL ORDER BY due LIMIT 64
+SELECT trace_id, state, life, first_received, corrections, summary FROM call
+WHERE due <= ? ORDER BY due LIMIT 64

@@ -1,1 +1,1 @@
-UPDATE call SET due = NULL WHERE trace_id = :trace_id AND arrivals = :arrivals
+UPDATE call SET due = NULL WHERE trace_id = ?

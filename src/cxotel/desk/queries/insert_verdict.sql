@@ -1,1 +1,1 @@
-INSERT OR REPLACE INTO verdict (trace_id, number, at, state, verdict, spans) VALUES (?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO verdict (trace_id, number, at, state, verdict, spans, told) VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -1,1 +1,1 @@
-SELECT verdict FROM verdict WHERE trace_id = ? ORDER BY number DESC LIMIT 1
+SELECT number, state, verdict FROM verdict WHERE trace_id = ? ORDER BY number DESC LIMIT 1

@@ -1,1 +1,1 @@
-SELECT number, at, state, verdict, spans FROM verdict WHERE trace_id = ? ORDER BY number
+SELECT number, at, state, verdict, spans, told FROM verdict WHERE trace_id = ? ORDER BY number

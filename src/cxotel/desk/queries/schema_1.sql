@@ -5,6 +5,7 @@ CREATE TABLE setting (
   name  TEXT PRIMARY KEY,
   value TEXT NOT NULL
 ) WITHOUT ROWID;
+INSERT INTO setting VALUES ('schema', '1');
 
 -- Where spans, logs and metrics come from: a resource and a scope, each pair once.
 CREATE TABLE origin (

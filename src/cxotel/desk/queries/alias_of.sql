@@ -1,0 +1,1 @@
+SELECT call FROM alias WHERE trace_id = ?

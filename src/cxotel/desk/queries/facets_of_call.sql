@@ -1,0 +1,1 @@
+SELECT facet.word, facet.started FROM facet WHERE trace_id = ?

@@ -1,0 +1,1 @@
+DELETE FROM facet WHERE trace_id = ?

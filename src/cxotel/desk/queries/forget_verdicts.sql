@@ -1,0 +1,1 @@
+DELETE FROM verdict WHERE trace_id = ?

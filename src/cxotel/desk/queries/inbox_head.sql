@@ -1,0 +1,1 @@
+SELECT id, received, signal, data, spoiled FROM inbox ORDER BY id LIMIT ?

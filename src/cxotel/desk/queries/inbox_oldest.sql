@@ -1,0 +1,1 @@
+SELECT received FROM inbox ORDER BY id LIMIT 1

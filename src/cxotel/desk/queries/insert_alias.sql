@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO alias (trace_id, root, call) VALUES (?, ?, ?)

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO call_key (key, trace_id) VALUES (?, ?)

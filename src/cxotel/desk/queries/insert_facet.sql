@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO facet (word, started, trace_id) VALUES (?, ?, ?)

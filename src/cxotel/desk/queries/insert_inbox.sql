@@ -1,0 +1,1 @@
+INSERT INTO inbox (received, signal, data, spoiled) VALUES (?, ?, ?, ?)

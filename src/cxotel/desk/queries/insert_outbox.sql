@@ -1,0 +1,1 @@
+INSERT INTO outbox (made, signal, items, data) VALUES (?, ?, ?, ?)

@@ -1,0 +1,1 @@
+SELECT 1 FROM erased WHERE trace_id = ?

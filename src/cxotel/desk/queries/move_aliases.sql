@@ -1,0 +1,1 @@
+UPDATE alias SET call = ? WHERE call = ?

@@ -1,0 +1,1 @@
+SELECT min(due) FROM call WHERE due IS NOT NULL

@@ -1,0 +1,1 @@
+UPDATE call SET life = ?, due = ? WHERE trace_id = ?

@@ -1,0 +1,1 @@
+SELECT layer, at, message, spans FROM warning WHERE trace_id = ? ORDER BY at
