@@ -123,10 +123,7 @@ class Worker:
         # A call is judged by all that came before it was due: what waits in the inbox counts for that time.
         now = self._clock() if oldest is None else min(oldest, self._clock())
         rows = self._store.rows("due_calls", now)
-        for columns in rows:
-            if self._stopping:
-                return 0.0
-            self._judge(columns, now)
+        self._judge(rows, now)
         if worked or rows or oldest is not None:
             return 0.0
         (due,) = self._store.rows("next_due")[0]
@@ -145,24 +142,53 @@ class Worker:
             if wait:
                 self._woken.wait(wait)
 
-    def _judge(self, columns: tuple[Any, ...], now: int) -> None:
-        trace_id = columns[0]
+    def _judge(self, rows: list[tuple[Any, ...]], now: int) -> None:
+        """Judge calls and write it all in one transaction, or, if one cannot be written, each by itself."""
+        judgements = []
+        for columns in rows:
+            if self._stopping:
+                return
+            try:
+                judgements.append(_Judgement(self._store, self._rules, _due(*columns), now))
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's
+                self._give_up(columns[0], error)
         try:
-            trace_id, state, text, first_received, corrections, summary = columns
-            life = from_text(text)
-            if life is None:
-                raise ValueError("a call without a life")  # noqa: TRY301 - left like any other fault of ours
-            row = _Due(trace_id, state, life, first_received, corrections, json.loads(summary or "{}"))
-            judgement = _Judgement(self._store, self._rules, row, now)
+            self._store.write(lambda to: _save_all(to, judgements)).result()
+        except StoreBusyError:
+            raise  # they stay due
+        except Exception:  # noqa: BLE001 - whose it is shows when each is written by itself
+            judgements = [one for one in judgements if self._save(one)]
+        for one in judgements:
+            self._changed(one.trace_id)
+
+    def _save(self, judgement: _Judgement) -> bool:
+        try:
             self._store.write(judgement.save).result()
         except StoreBusyError:
-            raise  # it stays due
-        except Exception:
-            # A fault of ours in one call must not keep the others waiting: it is left until a span comes.
-            log.exception("cannot judge %s", trace_id.hex())
-            self._store.write(lambda to: to.execute(sql("give_up_call"), (trace_id,))).result()
-            return
-        self._changed(trace_id)
+            raise
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._give_up(judgement.trace_id, error)
+            return False
+        return True
+
+    def _give_up(self, trace_id: bytes, error: Exception) -> None:
+        """A fault of ours in one call must not keep the others waiting: it is left until a span comes."""
+        log.error("cannot judge %s", trace_id.hex(), exc_info=error)
+        self._store.write(lambda to: to.execute(sql("give_up_call"), (trace_id,))).result()
+
+
+def _save_all(connection: sqlite3.Connection, judgements: list[_Judgement]) -> None:
+    for judgement in judgements:
+        judgement.save(connection)
+
+
+def _due(
+    trace_id: bytes, state: str, text: str, first_received: int, corrections: int, summary: str | None
+) -> _Due:
+    life = from_text(text)
+    if life is None:
+        raise ValueError("a call without a life")
+    return _Due(trace_id, state, life, first_received, corrections, json.loads(summary or "{}"))
 
 
 class _Judgement:
@@ -170,6 +196,7 @@ class _Judgement:
 
     def __init__(self, store: Store, rules: Rules, row: _Due, now: int) -> None:
         self._rules, self._row, self._now = rules, row, now
+        self.trace_id = row.trace_id
         aliases = store.rows("aliases_of_call", row.trace_id)
         self._links: list[Root] = [(t.hex(), r.hex()) for t, r, seen in aliases if not seen]
         self._kept = traces.spans_of(store, row.trace_id, *(t for t, _, _ in aliases))
