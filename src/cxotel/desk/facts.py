@@ -21,13 +21,11 @@ from cxotel._semconv import (
 )
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.facts import ROOT_NAMES
-from cxotel.otlp.proto import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cxotel.desk.traces import Kept
-    from cxotel.impact import Verdict
+    from cxotel.impact import Span, Verdict
 
 # Attributes of the call, as they stand on the root or on any span in the call's context.
 CALL_FACTS = {
@@ -70,27 +68,24 @@ def facets_of(summary: dict[str, Any], state: str) -> list[tuple[str, str]]:
     return [("state", state), *(pair for pair in words if pair[1])]
 
 
-def root_of(spans: Iterable[Kept]) -> Any | None:
+def root_of(spans: Iterable[Span]) -> Span | None:
     """The call's root span: of several the earliest start, of copies the latest end."""
     best = None
-    for kept in spans:
-        span = kept.item
-        if span.name not in ROOT_NAMES or kept.scope.name == IMPACT_SCOPE or not span.start_time_unix_nano:
+    for span in spans:
+        if span.name not in ROOT_NAMES or span.scope == IMPACT_SCOPE or not span.start:
             continue
-        if attributes_of(span.attributes).get(CX_LAYER) != "call":
-            continue
-        if best is None or _before(span, best):
+        if span.attributes.get(CX_LAYER) == "call" and (best is None or _before(span, best)):
             best = span
     return best
 
 
-def _before(span: Any, best: Any) -> bool:
+def _before(span: Span, best: Span) -> bool:
     if span.span_id == best.span_id:
-        return bool(span.end_time_unix_nano >= best.end_time_unix_nano)
-    return bool(span.start_time_unix_nano < best.start_time_unix_nano)
+        return span.end >= best.end
+    return span.start < best.start
 
 
-def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
+def summary_of(spans: list[Span], verdict: Verdict) -> dict[str, Any]:
     """The list's row for a call: facts ("" where unknown), times in ns, and the verdict's figures."""
     attributes = verdict.attributes
     prefix = CX_IMPACT_CHARGE + "."
@@ -102,15 +97,11 @@ def summary_of(spans: list[Kept], verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def unjudged_summary(spans: list[Kept], text: str) -> dict[str, Any]:
+def unjudged_summary(spans: list[Span], text: str) -> dict[str, Any]:
     """The row for a call without a verdict: its root's time, else that of all its spans; `text` says why."""
     root = root_of(spans)
-    own = [root] if root is not None else [kept.item for kept in spans]
-    times = [
-        (span.start_time_unix_nano, span.end_time_unix_nano)
-        for span in own
-        if 0 < span.start_time_unix_nano <= span.end_time_unix_nano
-    ]
+    own = [root] if root is not None else spans
+    times = [(span.start, span.end) for span in own if 0 < span.start <= span.end]
     return call_facts(spans) | {
         "start": min((start for start, _ in times), default=0),
         "end": max((end for _, end in times), default=0),
@@ -120,19 +111,14 @@ def unjudged_summary(spans: list[Kept], text: str) -> dict[str, Any]:
     }
 
 
-def call_facts(spans: list[Kept]) -> dict[str, Any]:
+def call_facts(spans: list[Span]) -> dict[str, Any]:
     """Who called whom and through what, "" where unknown: what the root says, else what any span does."""
     root = root_of(spans)
-    facts: dict[str, Any] = {}
-    for kept in spans:
-        attributes = attributes_of(kept.item.attributes)
-        for name, key in CALL_FACTS.items():
-            value = attributes.get(key)
+    facts: dict[str, Any] = dict.fromkeys(CALL_FACTS, "")
+    for name, key in CALL_FACTS.items():
+        for span in (root, *spans) if root is not None else spans:
+            value = span.attributes.get(key)
             if isinstance(value, str) and value:
-                facts.setdefault(name, value)
-    if root is not None:
-        own = attributes_of(root.attributes)
-        facts |= {
-            name: own[key] for name, key in CALL_FACTS.items() if isinstance(own.get(key), str) and own[key]
-        }
-    return dict.fromkeys(CALL_FACTS, "") | facts | {"name": root.name if root is not None else "call"}
+                facts[name] = value
+                break
+    return facts | {"name": root.name if root is not None else "call"}

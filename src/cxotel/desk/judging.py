@@ -24,7 +24,7 @@ from cxotel.desk.store import StoreBusyError
 from cxotel.desk.work import work_of
 from cxotel.impact import Engine, judge
 from cxotel.impact.lifecycle import CORRECTION, JUDGED, OUT, PARTIAL_CALL, WARNING, Episode, Life, text_of
-from cxotel.otlp.proto import attributes_of, from_request, to_request
+from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from cxotel.desk.lives import Rules
     from cxotel.desk.store import Store
-    from cxotel.desk.traces import Kept
-    from cxotel.impact import Verdict
+    from cxotel.impact import Span, Verdict
     from cxotel.impact.lifecycle import Root, Telling
 
 __all__ = ["FINAL", "PARTIAL", "PROVISIONAL", "RUNNING", "UNJUDGED", "Worker", "verdict_json"]
@@ -200,9 +199,9 @@ class _Judgement:
         aliases = store.rows("aliases_of_call", row.trace_id)
         self._links: list[Root] = [(t.hex(), r.hex()) for t, r, seen in aliases if not seen]
         self._kept = traces.spans_of(store, row.trace_id, *(t for t, _, _ in aliases))
+        self._spans = traces.models(self._kept)
         self._verdicts: dict[bool, Verdict] = {}
         self._engine: Engine | None = None
-        self._spans: dict[str, Any] = {}
         life, work = row.life, work_of(self._kept)
         self._tellings: list[Telling] = []
         if work.too_much:
@@ -211,7 +210,7 @@ class _Judgement:
                 f"Not judged: {work.figures:,} media figures, of up to {work.legs:,} legs at the same time, "
                 "are more than the desk compares."
             )
-            self._summary = unjudged_summary(self._kept, text)
+            self._summary = unjudged_summary(self._spans, text)
             life.passing, life.held, life.episodes = life.passing + life.held, [], []
             life.trusted, life.phase, life.due = True, OUT, 0
             self._tellings = life.look(now, rules.times, self._verdict)
@@ -227,7 +226,7 @@ class _Judgement:
             self._shown = self._verdict(True)
         if self._shown is None and (life.trusted or not row.summary):
             self._shown = self._verdict(False)
-        self._summary = summary_of(self._kept, self._shown) if self._shown is not None else row.summary
+        self._summary = summary_of(self._spans, self._shown) if self._shown is not None else row.summary
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write it; what is told and what is handed on of that go together."""
@@ -269,7 +268,8 @@ class _Judgement:
         """Write what is told; gives it if it is a span of ours that stands for the verdict."""
         evidence = telling.verdict.evidence_spans() if telling.kind == JUDGED else []
         trace_id = self._row.trace_id.hex()
-        request = stamps.request_of(telling, trace_id, self._kept, self._links, evidence)
+        copied = stamps.copied_of(self._spans)
+        request = stamps.request_of(telling, trace_id, self._kept, self._links, evidence, copied)
         data = request.SerializeToString()
         if telling.kind == WARNING:
             message = request.resource_spans[0].scope_spans[0].spans[0].status.message
@@ -292,31 +292,26 @@ class _Judgement:
         connection.executemany(sql("insert_facet"), [(*one, self._row.trace_id) for one in sorted(wanted)])
 
     def _verdict(self, partial: bool) -> Verdict:
-        partial = partial or bool(self._links) or _is_unannounced(self._kept)
+        partial = partial or bool(self._links) or _is_unannounced(self._spans)
         if partial not in self._verdicts:
             if self._engine is None:
                 self._engine = Engine()
-                for span in from_request(traces.to_request(self._kept)):
+                for span in self._spans:
                     self._engine.add(span)
             self._verdicts[partial] = self._engine.verdict(partial=partial)
         return self._verdicts[partial]
 
     def _hurts(self, episode: Episode) -> bool:
         """Whether an episode's own figures cost its layer anything."""
-        wanted = bytes.fromhex(episode.span_id)
-        own = [kept for kept in traces.settled(self._kept) if kept.item.span_id == wanted]
-        return judge(from_request(traces.to_request(own))).charges.get(episode.layer, 0.0) > 0
+        own = [span for span in self._spans if span.span_id == episode.span_id]
+        return judge(own).charges.get(episode.layer, 0.0) > 0
 
 
-def _is_unannounced(kept: list[Kept]) -> bool:
+def _is_unannounced(spans: list[Span]) -> bool:
     """Whether a root says that `call started` was sent, and that did not come: spans went elsewhere."""
-    announced = started = False
-    for one in kept:
-        if one.item.name == STARTED:
-            started = started or attributes_of(one.item.attributes).get(CX_LAYER) == "call"
-        elif not announced:
-            announced = any(p.key == CX_CALL_ANNOUNCED and p.value.bool_value for p in one.item.attributes)
-    return announced and not started
+    if any(span.name == STARTED and span.attributes.get(CX_LAYER) == "call" for span in spans):
+        return False
+    return any(span.attributes.get(CX_CALL_ANNOUNCED) is True for span in spans)
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

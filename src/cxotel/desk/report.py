@@ -145,16 +145,18 @@ def stamped(
     correction is a span `impact correction` of its own. Spans and stamps of another judge are left out: this
     one judged anew.
     """
-    root = root_of(kept)
+    root = root_of(traces.models(kept))
+    root_id = bytes.fromhex(root.span_id) if root is not None else None
     request = traces.to_request(k for k in traces.settled(kept) if k.scope.name != IMPACT_SCOPE)
     own = next((v for v in verdicts if v.kind == JUDGED), None)
     if own is None and verdicts and verdicts[-1].kind not in (PARTIAL_CALL, CORRECTION):
         own = verdicts[-1]  # it runs still
+    copied = stamps.copied_of(traces.models(kept))
     for group in request.resource_spans:
         for scoped in group.scope_spans:
             for span in scoped.spans:
-                if root is not None and own is not None and span.span_id == root.span_id:
-                    stamps.stamp(span, own.attributes, stamps.copied_of(kept))
+                if own is not None and span.span_id == root_id:
+                    stamps.stamp(span, own.attributes, copied)
                 else:
                     stamps.unstamp(span)
     if own is not None:

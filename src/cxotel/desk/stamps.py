@@ -63,13 +63,14 @@ def stamp(span: OtlpSpan, attributes: Mapping[str, Any], copied: Mapping[str, st
         span.status.message = str(attributes[CX_IMPACT_SUMMARY])
 
 
-def copied_of(kept: list[Kept]) -> dict[str, str]:
+def copied_of(spans: list[Span]) -> dict[str, str]:
     """What the root gets from other spans."""
     found: dict[str, str] = {}
-    for one in kept:
-        for pair in one.item.attributes:
-            if pair.key in COPIED and pair.key not in found and pair.value.string_value:
-                found[pair.key] = pair.value.string_value
+    for span in spans:
+        for key in COPIED:
+            value = span.attributes.get(key)
+            if isinstance(value, str) and value and span.scope != SCOPE:
+                found.setdefault(key, value)
     return found
 
 
@@ -79,6 +80,7 @@ def request_of(
     kept: list[Kept],
     links: list[Root],
     evidence: list[Span],
+    copied: Mapping[str, str],
 ) -> ExportTraceServiceRequest:
     """What is sent of a telling. Equal tellings make equal spans.
 
@@ -88,6 +90,7 @@ def request_of(
         kept: its spans.
         links: parts of the call that were not seen here.
         evidence: evidence spans of the verdict.
+        copied: what the root gets from other spans.
     """
     wanted = {*telling.others, *([telling.root] if telling.root else [])}
     roots = [k for k in traces.settled(kept) if (k.item.trace_id.hex(), k.item.span_id.hex()) in wanted]
@@ -96,7 +99,7 @@ def request_of(
         for scoped in group.scope_spans:
             for span in scoped.spans:
                 if (span.trace_id.hex(), span.span_id.hex()) == telling.root:
-                    stamp(span, telling.verdict.attributes, copied_of(kept))
+                    stamp(span, telling.verdict.attributes, copied)
                     _link(span, links)
                 else:
                     unstamp(span)
@@ -106,7 +109,7 @@ def request_of(
         make = partial_span if telling.kind == PARTIAL_CALL else correction_span
         added = to_request([make(trace_id, telling)])
         [span] = added.resource_spans[0].scope_spans[0].spans
-        stamp(span, telling.verdict.attributes, copied_of(kept))
+        stamp(span, telling.verdict.attributes, copied)
         _link(span, links)
         request.MergeFrom(added)
     elif telling.kind == WARNING:

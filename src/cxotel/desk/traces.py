@@ -11,10 +11,13 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from cxotel.otlp.proto import from_message, service_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cxotel.desk.store import Store
+    from cxotel.impact import Span as ModelSpan
 
 
 @dataclass(slots=True)
@@ -66,6 +69,17 @@ def _kept(rows: Iterable[tuple[Any, ...]], message: type[Any]) -> list[Kept]:
             )
         kept.append(Kept(message.FromString(data), received, origin, *origins[origin]))
     return kept
+
+
+def models(kept: Iterable[Kept]) -> list[ModelSpan]:
+    """Spans as the impact model reads them, in the same order."""
+    services: dict[int, str] = {}
+    found = []
+    for one in kept:
+        if one.origin not in services:
+            services[one.origin] = service_name(one.resource.attributes)
+        found.append(from_message(one.item, services[one.origin], one.scope.name))
+    return found
 
 
 def settled(spans: Iterable[Kept]) -> list[Kept]:

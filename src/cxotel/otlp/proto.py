@@ -29,10 +29,10 @@ def from_request(request: ExportTraceServiceRequest) -> list[Span]:
     """
     spans = []
     for group in request.resource_spans:
-        service = _service(group.resource.attributes)
+        service = service_name(group.resource.attributes)
         for scoped in group.scope_spans:
             scope = scoped.scope.name
-            spans += [_span(message, service, scope) for message in scoped.spans]
+            spans += [from_message(message, service, scope) for message in scoped.spans]
     return spans
 
 
@@ -106,7 +106,8 @@ def to_pairs(attributes: Mapping[str, Any]) -> list[KeyValue]:
     return [KeyValue(key=key, value=to_value(value)) for key, value in attributes.items()]
 
 
-def _span(message: trace_pb2.Span, service: str, scope: str) -> Span:
+def from_message(message: trace_pb2.Span, service: str, scope: str) -> Span:
+    """One span, with its resource's `service.name` and its scope's name."""
     return Span(
         trace_id=_id(message.trace_id, TRACE_ID_BYTES),
         span_id=_id(message.span_id, SPAN_ID_BYTES),
@@ -141,7 +142,8 @@ def _id(raw: bytes, length: int) -> str:
     return raw.hex() if len(raw) == length and any(raw) else ""
 
 
-def _service(pairs: Iterable[KeyValue]) -> str:
+def service_name(pairs: Iterable[KeyValue]) -> str:
+    """`service.name` of a resource's attributes, "" where absent."""
     for pair in pairs:
         if pair.key == "service.name" and pair.value.HasField("string_value"):
             return pair.value.string_value
