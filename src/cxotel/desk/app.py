@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from cxotel.desk import grpc_server, http_server, pages, report
+from cxotel.desk import grpc_server, http_server, operation, pages, report
 from cxotel.desk.judging import Worker
 from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
-from cxotel.desk.settings import Timing
+from cxotel.desk.settings import READY_BEHIND, Timing
 from cxotel.desk.store import MEMORY, Store
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Desk:
         http_port: OTLP/HTTP.
         web_port: the pages.
         timing: when calls are judged.
+        ready_behind: seconds that sorting or judging may be late for the desk to call itself ready.
 
     `start()` raises `OSError` for an address it cannot have and `StoreError` for a file that cannot be used.
     """
@@ -63,7 +64,9 @@ class Desk:
         http_port: int = 0,
         web_port: int = 0,
         timing: Timing | None = None,
+        ready_behind: float = READY_BEHIND,
     ) -> None:
+        self._ready_behind = ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
         self._changes = Changes()
@@ -91,7 +94,10 @@ class Desk:
             undo.callback(self._grpc.stop, None)
             addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
             otlp = http_server.app(receiver, self._host)
-            web = pages.app(self.store, self._changes, self._host, self._timing, addresses)
+            ports = {name: self._ports[name] for name in ("grpc", "http")}
+            readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
+            more = operation.routes(readiness)
+            web = pages.app(self.store, self._changes, self._host, self._timing, addresses, more)
             self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
             undo.pop_all()
         self._started = True

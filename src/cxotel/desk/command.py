@@ -10,18 +10,24 @@ from pathlib import Path
 
 import click
 
+from cxotel.desk import logs, options
 from cxotel.desk.app import Desk
 from cxotel.desk.guard import is_loopback
-from cxotel.desk.settings import Timing, default_db
+from cxotel.desk.settings import READY_BEHIND, Timing, default_db
 from cxotel.desk.store import StoreError
 
 PORT = click.IntRange(0, 65535)
 SECONDS = click.FloatRange(0, 86_400)
 
 
+log = logging.getLogger("cxotel.desk")
+
+
 @click.command(
-    context_settings={"auto_envvar_prefix": "CXOTEL_DESK", "show_default": True, "max_content_width": 100}
+    cls=options.Command,
+    context_settings={"auto_envvar_prefix": "CXOTEL_DESK", "show_default": True, "max_content_width": 100},
 )
+@options.config_option
 @click.option("--host", default="127.0.0.1", show_envvar=True, help="Address to listen on.")
 @click.option(
     "--grpc-port", default=4317, type=PORT, show_envvar=True, help="OTLP/gRPC; 0 takes a free port."
@@ -52,19 +58,45 @@ SECONDS = click.FloatRange(0, 86_400)
     show_envvar=True,
     help="Seconds without a span until a call without its root is partial.",
 )
+@click.option(
+    "--log-format",
+    default=logs.TEXT,
+    type=click.Choice((logs.TEXT, logs.JSON)),
+    show_envvar=True,
+    help="One line an event, on standard error.",
+)
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(logs.LEVELS),
+    show_envvar=True,
+    help="What is logged, from this level on.",
+)
+@click.option(
+    "--ready-behind",
+    default=READY_BEHIND,
+    type=SECONDS,
+    show_envvar=True,
+    help="Seconds that sorting or judging may be late before /ready says no.",
+)
 def serve(
-    host: str, grpc_port: int, http_port: int, web_port: int, db: str, grace: float, idle: float
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    web_port: int,
+    db: str,
+    grace: float,
+    idle: float,
+    log_format: str,
+    log_level: str,
+    ready_behind: float,
 ) -> None:
     """Receive calls over OTLP, judge them, and show them on a page.
 
     Point any OpenTelemetry exporter at the gRPC or HTTP address that is printed. Everything is kept in one
     file. Ctrl-C stops the desk; what was acknowledged is on disk.
     """
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO
-    )
-    for noisy in ("uvicorn", "uvicorn.error", "grpc"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logs.set_up(log_format, log_level)
     desk = Desk(
         db if db == ":memory:" else Path(db),
         host=host,
@@ -72,6 +104,7 @@ def serve(
         http_port=http_port,
         web_port=web_port,
         timing=Timing(grace=grace, idle=idle),
+        ready_behind=ready_behind,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -80,10 +113,17 @@ def serve(
         desk.start()
     except (OSError, StoreError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Pages      {desk.web_url}")
-    click.echo(f"OTLP/gRPC  {desk.grpc_endpoint}")
-    click.echo(f"OTLP/HTTP  {desk.http_endpoint}")
-    click.echo(f"Kept in    {desk.store.path}")
+    said = {
+        "Pages": desk.web_url,
+        "OTLP/gRPC": desk.grpc_endpoint,
+        "OTLP/HTTP": desk.http_endpoint,
+        "Kept in": str(desk.store.path),
+    }
+    if log_format == logs.JSON:  # whoever collects both streams gets one kind of line
+        log.info("started: %s", ", ".join(f"{name} {value}" for name, value in said.items()))
+    else:
+        for name, value in said.items():
+            click.echo(f"{name:<11}{value}")
     if not is_loopback(host):
         click.echo(
             "Anyone who reaches this address can read and send calls: put a firewall or proxy before it.",
@@ -91,5 +131,9 @@ def serve(
         )
     sys.stdout.flush()
     stop.wait()
-    click.echo("Stopping.")
+    if log_format == logs.JSON:
+        log.info("stopping")
+    else:
+        click.echo("Stopping.")
     desk.stop()
+    log.debug("stopped")

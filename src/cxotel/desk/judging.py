@@ -95,6 +95,11 @@ class Worker:
         """Something was received."""
         self._woken.set()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it works."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Finish what is under way, if that takes no longer than STOP_SECONDS, and stop."""
         self._stopping = True

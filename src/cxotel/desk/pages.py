@@ -27,9 +27,10 @@ from cxotel.desk.lives import UNJUDGED
 from cxotel.otlp.stamping import ERROR_FROM
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cxotel.desk.app import Changes
@@ -211,11 +212,19 @@ class Pages:
         return HTMLResponse(text, code, {"cache-control": "no-store"})
 
 
-def app(store: Store, changes: Changes, host: str, timing: Timing, addresses: Addresses) -> Starlette:
-    """The ASGI application."""
+def app(
+    store: Store,
+    changes: Changes,
+    host: str,
+    timing: Timing,
+    addresses: Addresses,
+    more: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """The ASGI application; `more` are routes beside the pages."""
     pages = Pages(store, changes, timing, addresses)
     application = Starlette(
         routes=[
+            *more,
             Route("/", pages.calls),
             Route("/received", pages.received),
             Route("/events", pages.events),

@@ -18,6 +18,8 @@ MAX_ATTRIBUTES = 1024
 FUTURE_NS = 3600 * 10**9
 # The last time (year 2262) that a signed 64-bit integer of ns holds, as SQLite and most languages have it.
 LAST_NS = 2**63 - 1
+# A restart of the desk, or a burst of a minute, is caught up with in less; then somebody should look.
+READY_BEHIND = 60.0
 
 
 def default_db() -> Path:
