@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import sqlite3
 import threading
 import time
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from cxotel.desk.judging import Worker
 from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
 from cxotel.desk.settings import READY_BEHIND, Timing
-from cxotel.desk.store import MEMORY, Store
+from cxotel.desk.store import MEMORY, Store, StoreBusyError, StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,10 @@ class Desk:
             rules = Rules(self._timing.times, round(self._timing.settle * 1e9))
             self._worker = Worker(self.store, rules, self._changes.announce)
             undo.callback(self._worker.close)
-            self._worker.start()
+            try:
+                self._worker.start()
+            except (StoreBusyError, sqlite3.DatabaseError) as error:
+                raise StoreError(self.store.trouble.text if self.store.trouble else str(error)) from error
             receiver = Receiver(self.store, self._worker.wake)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)

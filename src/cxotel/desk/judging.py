@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 import threading
 import time
 from dataclasses import asdict, dataclass
@@ -27,7 +28,6 @@ from cxotel.impact.lifecycle import CORRECTION, JUDGED, OUT, PARTIAL_CALL, WARNI
 from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
 
     from cxotel.desk.lives import Rules
@@ -138,7 +138,7 @@ class Worker:
             self._woken.clear()
             try:
                 wait = self.round()
-            except StoreBusyError:
+            except (StoreBusyError, sqlite3.DatabaseError):  # the store has logged it and shows it
                 wait = 1.0
             except Exception:
                 log.exception("judging failed, trying again")
@@ -244,10 +244,9 @@ class _Judgement:
         summary["warned"] = life.warned
         corrections = row.corrections + sum(one.kind == CORRECTION for one in self._tellings)
         text = json.dumps(summary)
-        connection.execute(
-            sql("update_call"),
-            (self.state, to_text(life), due, corrections, started, length, text, row.trace_id),
-        )
+        values = (self.state, to_text(life), due, corrections, started, length, text, row.trace_id)
+        if not connection.execute(sql("update_call"), values).rowcount:
+            return  # erased meanwhile
         self._save_facets(connection, started)
         if self.state == UNJUDGED != row.state:
             note = f"trace {row.trace_id.hex()}: {summary['summary']}"

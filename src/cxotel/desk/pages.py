@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from cxotel._version import __version__
 from cxotel.desk import onecall, report, traces, wire, words
 from cxotel.desk.guard import LoopbackGuard
 from cxotel.desk.lives import UNJUDGED
+from cxotel.desk.store import StoreBusyError
 from cxotel.otlp.stamping import ERROR_FROM
 
 if TYPE_CHECKING:
@@ -77,7 +79,11 @@ class Pages:
         )
         self._templates.filters["select_prefix"] = _select_prefix
         self._templates.globals.update(
-            words=words, version=__version__, shares=onecall.shares, addresses=addresses
+            words=words,
+            version=__version__,
+            shares=onecall.shares,
+            addresses=addresses,
+            trouble=lambda: store.trouble,
         )
 
     def calls(self, request: Request) -> Response:
@@ -204,6 +210,12 @@ class Pages:
             return JSONResponse({"error": text}, status)
         return self._page("error.html", status, text=text, status=status, counts={})
 
+    def unreadable(self, request: Request, _error: Exception) -> Response:
+        """A page for a file that cannot be read just now: 503."""
+        trouble = self._store.trouble
+        text = trouble.text if trouble else "The desk cannot read its file just now."
+        return self.error(request, HTTPException(503, text, {"retry-after": "2"}))
+
     def _odd_counts(self) -> dict[str, int]:
         return {name: value for name, value, _, _ in self._store.rows("counters")}
 
@@ -234,7 +246,12 @@ def app(
             Route("/call/{trace_id}", pages.call),
             Mount("/static", StaticFiles(packages=[("cxotel.desk", "static")])),
         ],
-        exception_handlers={HTTPException: pages.error, 500: pages.error},
+        exception_handlers={
+            HTTPException: pages.error,
+            500: pages.error,
+            StoreBusyError: pages.unreadable,
+            sqlite3.DatabaseError: pages.unreadable,
+        },
     )
     application.add_middleware(_SecurityHeaders)
     application.add_middleware(LoopbackGuard, host=host)

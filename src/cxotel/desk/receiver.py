@@ -6,6 +6,7 @@ Sorting it into spans comes later (`indexing.py`): what was acknowledged is in t
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import Counter
 from concurrent.futures import TimeoutError as WaitTimeoutError
@@ -44,6 +45,8 @@ class Receiver:
         self._store = store
         self._written = written
         self._clock = clock
+        self._owed: dict[str, tuple[int, str]] = {}
+        self._owing = threading.Lock()
 
     def accept(self, signal: wire.Signal, request: Any, spoiled: Iterable[wire.Spoiled] = ()) -> Message:
         """Keep a request and answer it; `spoiled` are spans that it lost on the way here.
@@ -60,14 +63,37 @@ class Receiver:
         if batch.items or batch.counts:
             row = (now, signal.name, request.SerializeToString(), json.dumps(lost) if lost else "")
             self._wait(self._store.write(lambda connection: _keep(connection, row, batch)))
+            if self._owed:
+                self._count_refused()
             self._written()
         return wire.answer(signal, batch.refused, batch.message)
 
     def refuse(self, what: str, note: str) -> None:
-        """Count a request that was turned away; never raises."""
-        now = self._clock()
+        """Count a request that was turned away, as soon as that can be written; never raises."""
+        self._owe({what: (1, note[:500])})
+        self._count_refused()
+
+    def _count_refused(self) -> None:
+        taken: dict[str, tuple[int, str]] = {}
+
+        def job(connection: sqlite3.Connection) -> None:
+            with self._owing:
+                taken.update(self._owed)
+                self._owed = {}
+            for name, (number, text) in taken.items():
+                count(connection, f"refused.{name}", number, self._clock(), text)
+
+        def done(future: Future[None]) -> None:
+            if future.exception() is not None:
+                self._owe(taken)
+
         with suppress(StoreBusyError):  # being busy is what is refused here
-            self._store.write(lambda connection: count(connection, f"refused.{what}", 1, now, note[:500]))
+            self._store.write(job).add_done_callback(done)
+
+    def _owe(self, refused: dict[str, tuple[int, str]]) -> None:
+        with self._owing:
+            for what, (number, note) in refused.items():
+                self._owed[what] = (number + self._owed.get(what, (0, ""))[0], note)
 
     def _wait(self, future: Future[Any]) -> None:
         try:

@@ -93,12 +93,31 @@ COUNTERS = {
     "refused.size": "Requests refused: body too large",
     "refused.type": "Requests refused: wrong content type or encoding",
     "refused.busy": "Requests put off: the desk could not write",
+    "refused.erased": "Spans refused: of a call that was erased",
+    "trouble.full": "Writes that failed: no room left",
+    "trouble.locked": "Writes that failed: the file was locked",
+    "trouble.damaged": "Writes that failed: the file is damaged",
+    "trouble.unusable": "Writes that failed: the file could not be written",
+    "deleted.calls": "Calls deleted by age or size",
+    "deleted.traces": "Traces of no call deleted by age or size",
+    "deleted.spans": "Spans deleted by age or size",
+    "deleted.logs": "Log records deleted by age or size",
+    "deleted.metrics": "Metrics deleted by age or size",
+    "erased.calls": "Calls erased",
+    "erased.spans": "Spans erased",
+    "erased.logs": "Log records erased",
     "odd.no_span_id": "Spans kept without a span id (not judged)",
     "odd.future": "Spans kept that start over an hour from now",
     "odd.time": "Spans kept with a time after the year 2262",
     "odd.cut": "Values or attribute lists cut for their size",
     "odd.unjudged": "Calls not judged: too many media figures at one time",
     "odd.log_trace_id": "Log records kept without their unusable trace id",
+}
+TROUBLES = {
+    "full": "No room: nothing new is kept",
+    "locked": "File locked: nothing new is kept",
+    "damaged": "File damaged",
+    "unusable": "File not writable: nothing new is kept",
 }
 
 
