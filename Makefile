@@ -107,10 +107,10 @@ e2e: .venv/.ready ## real browser, real backends, real Collector (installs Debia
 	else echo "e2e: there is no Go here (1.26 or newer); the tests of otelcol-cx are skipped unless it is built"; fi
 	$(PYTEST) -m e2e
 
-kill: .venv/.ready $(COLLECTOR) ## SIGKILL otelcol-cx 200 times under load, with and without a queue (about 12 minutes)
+kill: .venv/.ready $(COLLECTOR) ## SIGKILL otelcol-cx 200 times under load, with and without a queue, and a desk 100 times (20 minutes)
 	$(BIN)/python tests/e2e/kill.py $(KILL)
 
-outage: .venv/.ready $(COLLECTOR) ## the same without a backend for 3 minutes
+outage: .venv/.ready $(COLLECTOR) ## the same without a backend for 3 minutes; OUTAGE="--what desk --outage 600" for 10
 	$(BIN)/python tests/e2e/kill.py --outage 180 $(OUTAGE)
 
 demo: .venv/.ready ## place real calls and judge them (see README)

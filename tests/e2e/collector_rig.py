@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import socket
-import subprocess
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -23,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from service import Service
 
 from cxotel.otlp.proto import attributes_of
 
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE = "opentelemetry.proto.collector.trace.v1.TraceService"
-READY_SECONDS = 20.0
-STOP_SECONDS = 30.0
 # The waits of an exporter that tries again, shortened: a stop shall be met by many tries.
 RETRY_SECONDS = (0.02, 0.2)
 REQUEST_SECONDS = 10.0  # OTEL_EXPORTER_OTLP_TIMEOUT's default
@@ -102,8 +98,10 @@ def collector_binary() -> str | None:
     return str(path) if path.exists() else None
 
 
-class Collector:
+class Collector(Service):
     """A process of otelcol-cx that is started again and again with the same configuration."""
+
+    name = "the Collector"
 
     def __init__(
         self, folder: Path, backend: int, *, shipped: str = "", before: Iterable[str] = (), **more: Any
@@ -122,7 +120,6 @@ class Collector:
         self.port, self.metrics_port, http, health, verdicts = free_ports(5)
         self.storage = folder / "storage"
         self.log = folder / "collector.log"
-        self.process: subprocess.Popen[bytes] | None = None
         fields = {
             "grace": 0.5,
             "window": 60,
@@ -151,66 +148,10 @@ class Collector:
             )
         )
 
-    def start(self) -> None:
-        """Starts it and does not wait."""
-        command = [*self.before, self.binary, *(f"--config={config}" for config in self.configs)]
-        with self.log.open("ab") as out:
-            self.process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder, env=self.environment
-            )
-
-    async def ready(self, seconds: float = READY_SECONDS) -> None:
-        """Waits until it takes spans.
-
-        Raises:
-            RuntimeError: it ended, or took too long; the text has the end of its log.
-        """
-        until = time.monotonic() + seconds
-        while not _listens(self.port):
-            if self.exit_status() is not None or time.monotonic() > until:
-                raise RuntimeError(f"the Collector does not run: {self.log.read_text()[-3000:]}")
-            await asyncio.sleep(0.02)
-
-    def exit_status(self) -> int | None:
-        """How it ended; None if it runs."""
-        assert self.process is not None
-        return self.process.poll()
-
-    def kill(self) -> float:
-        """SIGKILL; gives the time before it.
-
-        Raises:
-            RuntimeError: it had ended by itself.
-        """
-        return self._signal(signal.SIGKILL)
-
-    def stop(self) -> float:
-        """SIGTERM, as in a rolling update; gives the time before it.
-
-        Raises:
-            RuntimeError: it had ended by itself, or does not end.
-        """
-        return self._signal(signal.SIGTERM)
-
-    def _signal(self, number: int) -> float:
-        assert self.process is not None
-        if self.exit_status() is not None:
-            raise RuntimeError(f"the Collector ended by itself: {self.log.read_text()[-3000:]}")
-        at = time.monotonic()
-        self.process.send_signal(number)
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise RuntimeError("the Collector did not stop") from None
-        return at
-
-    def close(self) -> None:
-        """Ends it if it runs."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+    @property
+    def command(self) -> list[str]:
+        """What is run."""
+        return [*self.before, self.binary, *(f"--config={config}" for config in self.configs)]
 
     def metric(self, name: str) -> float:
         """The sum of one of the processor's metrics, `processor_cx_impact_` left out; 0 if there is none."""
@@ -224,12 +165,6 @@ class Collector:
             ):
                 found += float(value)
         return found
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        one.settimeout(0.5)
-        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Backend:

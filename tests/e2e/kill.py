@@ -1,12 +1,13 @@
-"""Kills otelcol-cx again and again under load, and holds what arrived against what it had acknowledged.
+"""Kills otelcol-cx or a desk again and again under load, and looks for all that was acknowledged.
 
-    python tests/e2e/kill.py [--kills 200] [--seed 1] [--queue both] [--grace 0.5]
-    python tests/e2e/kill.py --outage 180
+    python tests/e2e/kill.py [--what both] [--kills 200] [--seed 1] [--queue both] [--grace 0.5]
+    python tests/e2e/kill.py --what desk --outage 600
 
 Behind `make kill` and `make outage`. Calls are sent over OTLP/gRPC by a client that tries again, as exporters
-do. The Collector, with a storage, is killed (SIGKILL) at seeded random moments, now and then stopped in order
-(SIGTERM), and started again at once. With `--outage` the backend is away for so many seconds and the
-Collector killed once meanwhile. Exit status 1 if a promise was broken; trace ids are printed.
+do. The Collector, with a storage, or the desk, which hands on to a backend, is killed (SIGKILL) at seeded
+random moments, now and then stopped in order (SIGTERM), and started again at once. With `--outage` the
+backend is away for so many seconds and the process killed once meanwhile. A desk loses nothing by a kill, so
+that of its verdicts none may be partial. Exit status 1 if a promise was broken; trace ids are printed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from collector_rig import NO_QUEUE, QUEUE, Backend, Client, Collector, collector_binary
+from desk_rig import DeskProcess
 from durable_calls import Call, Outcome, check, make_call, place, timeline
 
 CALLERS = 24  # calls live at a time
 SHORT, LONG = (0.02, 1.5), (1.5, 4.0)  # s from a start to the next kill; long ones let calls end in one life
 LONG_SHARE, STOP_SHARE = 0.25, 0.08
+READY_SHARE = 0.8  # of a desk's lives are counted from when it listens: Python takes its time to start
 STEADY_SECONDS = 5.0  # before and after an outage
 CAUGHT_UP_SECONDS = 180.0  # in which a backend that is back must have got everything
 
@@ -94,11 +97,12 @@ async def kill_again_and_again(
     rough: bool = False,
     flush: bool = False,
     tell: bool = False,
+    desk: bool = False,
 ) -> Run:
     """The whole of it: load, kills, the end of every call, and what came of it.
 
     Raises:
-        RuntimeError: the Collector ended by itself.
+        RuntimeError: the process ended by itself.
     """
     rng = random.Random(seed)
     began = time.monotonic()
@@ -106,13 +110,18 @@ async def kill_again_and_again(
     run, backend = Run(), Backend()
     backend.rough = random.Random(seed) if rough else None
     await backend.up()
-    more = {"queue": QUEUE if queued else NO_QUEUE, "on_shutdown": "flush" if flush else "persist"}
-    collector = Collector(folder, backend.port, grace=grace, **more)
+    if desk:
+        collector: Collector | DeskProcess = DeskProcess(folder, backend.port, grace=grace)
+    else:
+        more = {"queue": QUEUE if queued else NO_QUEUE, "on_shutdown": "flush" if flush else "persist"}
+        collector = Collector(folder, backend.port, grace=grace, **more)
     collector.start()
     client = Client(collector.port)
     try:
         load = Load(client, seed)
         while len(run.kills) < kills:
+            if desk and rng.random() < READY_SHARE:
+                await collector.ready()
             await asyncio.sleep(rng.uniform(*(LONG if rng.random() < LONG_SHARE else SHORT)))
             if rng.random() < STOP_SHARE:
                 at = await asyncio.to_thread(collector.stop)
@@ -132,33 +141,43 @@ async def kill_again_and_again(
         await client.close()
         await backend.down()
     run.tries = client.tries
-    _judge(run, load, backend, folder, cuts)
+    _judge(run, load, backend, collector, cuts)
     run.outcome.counts["requests refused for good"] = len(client.refused)
     run.seconds = time.monotonic() - began
     return run
 
 
-def _judge(run: Run, load: Load, backend: Backend, folder: Path, cuts: list[float]) -> None:
+def _judge(
+    run: Run, load: Load, backend: Backend, process: Collector | DeskProcess, cuts: list[float]
+) -> None:
     """Checks every promise, and writes down what happened to the calls for which one was broken."""
-    arrivals = list(backend.arrivals())
-    run.outcome = check(load.calls, arrivals, sorted(run.kills + cuts))
+    arrivals, folder = list(backend.arrivals()), process.folder
+    if isinstance(process, DeskProcess):
+        run.outcome = check(load.calls, arrivals, [])  # a kill costs it nothing
+        process.check(load.calls, run.outcome)
+    else:
+        run.outcome = check(load.calls, arrivals, sorted(run.kills + cuts))
     broken = {text.split()[0] for which in run.outcome.broken.values() for text in which}
     told = [timeline(call, arrivals, run.kills) for call in load.calls if call.root.span.trace_id in broken]
     (folder / "broken.txt").write_text("\n".join(told))
 
 
-async def outage(folder: Path, *, seconds: float, seed: int, callers: int = CALLERS) -> Run:
-    """The backend goes away for a while, the Collector is killed in the middle, and both come back.
+async def outage(
+    folder: Path, *, seconds: float, seed: int, callers: int = CALLERS, desk: bool = False
+) -> Run:
+    """The backend goes away for a while, the process is killed in the middle, and both come back.
 
-    With the configuration that is shipped for Jaeger, all its settings as they are.
+    A Collector has the configuration that is shipped for Jaeger, all its settings as they are.
 
     Raises:
-        RuntimeError: the Collector ended by itself.
+        RuntimeError: the process ended by itself.
     """
     began = time.monotonic()
     run, backend = Run(), Backend()
     await backend.up()
-    collector = Collector(folder, backend.port, shipped="jaeger")
+    collector = (
+        DeskProcess(folder, backend.port) if desk else Collector(folder, backend.port, shipped="jaeger")
+    )
     collector.start()
     await collector.ready()
     client = Client(collector.port)
@@ -176,12 +195,13 @@ async def outage(folder: Path, *, seconds: float, seed: int, callers: int = CALL
         await asyncio.sleep(STEADY_SECONDS)
         await load.end()
         await _caught_up(load, backend)
+        await asyncio.to_thread(collector.stop)
     finally:
         collector.close()
         await client.close()
         await backend.down()
     run.tries = client.tries
-    _judge(run, load, backend, folder, cuts=[])
+    _judge(run, load, backend, collector, cuts=[])
     run.outcome.counts["requests refused for good"] = len(client.refused)
     pieces = [piece for call in load.calls for piece in call.pieces]
     run.outcome.counts["spans acknowledged in the outage"] = sum(down < piece.acked < up for piece in pieces)
@@ -204,7 +224,8 @@ async def _caught_up(load: Load, backend: Backend) -> None:
 def main() -> int:
     """Reads the command line and runs what it says; 1 if a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs in each of the two variants")
+    parser.add_argument("--what", choices=["both", "collector", "desk"], default="both")
+    parser.add_argument("--kills", type=int, default=200, help="SIGKILLs in each variant; the desk has half")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--queue", choices=["both", "yes", "no"], default="both", help="the exporter's queue")
     parser.add_argument("--grace", type=float, default=0.5, help="s that a root is held")
@@ -212,45 +233,50 @@ def main() -> int:
     parser.add_argument("--flush", action="store_true", help="a stop in order sends what is held")
     parser.add_argument("--outage", type=float, metavar="S", help="s without a backend, instead of kills")
     options = parser.parse_args()
-    binary = collector_binary()
-    if binary is None:
-        parser.error("no otelcol-cx: run `make collector`, or set CXOTEL_COLLECTOR to one")
+    binary = collector_binary() if options.what != "desk" else None
+    if binary is None and options.what != "desk":
+        parser.error("no otelcol-cx: run `make collector`, set CXOTEL_COLLECTOR to one, or say --what desk")
+    variants = {"both": ["with", "without"], "yes": ["with"], "no": ["without"]}[options.queue]
+    if options.outage:
+        variants = variants[:1]
+    runs = [f"otelcol-cx {one} the exporter's queue" for one in variants if options.what != "desk"]
+    runs += ["desk"] if options.what != "collector" else []
     with tempfile.TemporaryDirectory() as folder:  # a build meanwhile is not what is tried
-        os.environ["CXOTEL_COLLECTOR"] = shutil.copy2(binary, folder)
-        return run_all(options)
+        if binary is not None:
+            os.environ["CXOTEL_COLLECTOR"] = shutil.copy2(binary, folder)
+        broken = [run_one(one, options) for one in runs]
+        return int(any(broken))
 
 
-def run_all(options: argparse.Namespace) -> int:
-    """Runs the variants asked for; 1 if a promise was broken."""
-    broken = False
-    variants = {"both": [True, False], "yes": [True], "no": [False]}[options.queue]
-    for queued in [True] if options.outage else variants:
-        folder = Path(tempfile.mkdtemp(prefix="cxotel-kill-"))
-        if options.outage:
-            print(f"backend away for {options.outage:.0f} s, seed {options.seed}")  # noqa: T201
-            run = asyncio.run(outage(folder, seconds=options.outage, seed=options.seed))
-        else:
-            which = "with" if queued else "without"
-            print(f"{options.kills} kills {which} the exporter's queue, seed {options.seed}")  # noqa: T201
-            run = asyncio.run(
-                kill_again_and_again(
-                    folder,
-                    kills=options.kills,
-                    seed=options.seed,
-                    queued=queued,
-                    grace=options.grace,
-                    rough=options.rough,
-                    flush=options.flush,
-                    tell=True,
-                )
+def run_one(what: str, options: argparse.Namespace) -> bool:
+    """Runs a variant; True if a promise was broken."""
+    folder = Path(tempfile.mkdtemp(prefix="cxotel-kill-"))
+    desk = what == "desk"
+    if options.outage:
+        print(f"{what}: backend away for {options.outage:.0f} s, seed {options.seed}")  # noqa: T201
+        run = asyncio.run(outage(folder, seconds=options.outage, seed=options.seed, desk=desk))
+    else:
+        kills = options.kills // 2 if desk else options.kills
+        print(f"{what}: {kills} kills, seed {options.seed}")  # noqa: T201
+        run = asyncio.run(
+            kill_again_and_again(
+                folder,
+                kills=kills,
+                seed=options.seed,
+                queued="without" not in what,
+                grace=options.grace,
+                rough=options.rough,
+                flush=options.flush,
+                tell=True,
+                desk=desk,
             )
-        print(run.report, flush=True)  # noqa: T201
-        if run.outcome.broken:
-            print(f"  storage, log and what happened to these calls: {folder}")  # noqa: T201
-            broken = True
-        else:
-            shutil.rmtree(folder)
-    return int(broken)
+        )
+    print(run.report, flush=True)  # noqa: T201
+    if run.outcome.broken:
+        print(f"  storage, log and what happened to these calls: {folder}")  # noqa: T201
+        return True
+    shutil.rmtree(folder)
+    return False
 
 
 if __name__ == "__main__":
