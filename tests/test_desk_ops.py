@@ -5,28 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import httpx
 import pytest
 from click.testing import CliRunner
-from desk_calls import whole_call
+from desk_calls import CallMaker, whole_call
 
-from cxotel.desk import addresses, logs, operation, options, traces
+from cxotel._version import __version__
+from cxotel.desk import addresses, logs, operation, options, telemetry, traces
 from cxotel.desk.app import Desk
 from cxotel.desk.settings import Timing
 from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 COMMAND = [sys.executable, "-c", "from cxotel.desk.command import serve; serve()"]
 FREE = {"CXOTEL_DESK_GRPC_PORT": "0", "CXOTEL_DESK_HTTP_PORT": "0", "CXOTEL_DESK_WEB_PORT": "0"}
@@ -279,3 +281,140 @@ def test_a_stop_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -
 def test_a_desk_knows_its_own_address(endpoint: str, host: str, own: bool) -> None:
     """By what names resolve to, not by how they are written."""
     assert own == addresses.is_own(endpoint, host, {4317, 4318})
+
+
+def send(desk: Desk, *calls: CallMaker) -> None:
+    """Over OTLP/HTTP, acknowledged."""
+    for call in calls:
+        body = to_request(call.spans).SerializeToString()
+        httpx.post(desk.http_endpoint + "/v1/traces", content=body, headers=PROTOBUF).raise_for_status()
+
+
+def scraped(desk: Desk) -> dict[str, float]:
+    """What `/metrics` says now."""
+    desk._telemetry._seen = (0.0, {})
+    answer = httpx.get(desk.web_url + "/metrics")
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
+    lines = [line for line in answer.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_metrics_tell_what_came_how_it_was_judged_and_what_waits(desk: Desk) -> None:
+    """Counted by signal, reason, kind of verdict and severity; the same call twice is a repeat."""
+    call = whole_call("metrics", carrier="0*20 15*20 0*20")
+    send(desk, call)
+    verdict = desk.wait_for_verdict(call.trace_id)
+    send(desk, call)
+    httpx.post(desk.http_endpoint + "/v1/logs", content=b"\xff", headers=PROTOBUF)
+    desk.wait_until_sorted()
+    said, spans = scraped(desk), len(call.spans)
+    severity = f'cx_impact_severity="{verdict["severity"]}"'
+    assert {
+        'cx_desk_received_total{cx_desk_signal="traces"}': spans,
+        'cx_desk_repeated_total{cx_desk_signal="traces"}': spans,
+        'cx_desk_refused_total{cx_desk_reason="body",cx_desk_signal="logs"}': 1,
+        'cx_desk_acknowledge_duration_seconds_count{cx_desk_signal="traces"}': 2,
+        "cx_desk_inbox_requests": 0,
+        "cx_desk_inbox_age_seconds": 0,
+        'cx_desk_calls{cx_desk_state="final"}': 1,
+        f"cx_desk_judged_calls{{{severity}}}": 1,
+        f'cx_desk_verdicts_total{{cx_desk_verdict="judged",{severity}}}': 1,
+        "cx_desk_verdict_delay_seconds_count": 1,
+        'cx_desk_verdict_delay_seconds_bucket{le="+Inf"}': 1,
+    }.items() <= said.items()
+    assert said["cx_desk_file_size_bytes"] > 100_000
+    assert 0.1 <= said["cx_desk_verdict_delay_seconds_sum"]
+    assert any(x.startswith("target_info{") and 'service_name="cxotel-desk"' in x for x in said)
+
+
+def test_metrics_tell_what_waits_for_each_destination(desk: Desk) -> None:
+    """What is behind its place in the outbox, and what went and was dropped."""
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for _ in range(3):
+            connection.execute(
+                "INSERT INTO outbox (made, signal, items, data) VALUES (1, 'traces', 2, ?)", (b"12345",)
+            )
+        for name, place, dropped in (("a", 0, 7), ("b", 3, 0)):
+            connection.execute(
+                "INSERT INTO destination (name, place, sent, dropped) VALUES (?, ?, 6, ?)",
+                (name, place, dropped),
+            )
+
+    desk.store.write(fill).result()
+    said = scraped(desk)
+    got = [
+        [said[f'cx_desk_{what}{{cx_desk_destination="{name}"}}'] for name in "ab"]
+        for what in ("outbox_requests", "outbox_size_bytes", "forwarded_total", "dropped_total")
+    ]
+    assert [[3, 0], [15, 0], [6, 6], [7, 0]] == got
+    assert said['cx_desk_outbox_age_seconds{cx_desk_destination="a"}'] > 1e6
+
+
+def test_every_metric_is_in_the_registry_with_unit_kind_and_text() -> None:
+    """What the desk says of itself and what spec/registry/desk.yaml says of that are the same."""
+    import yaml
+
+    path = Path(__file__).parent.parent / "spec" / "registry" / "desk.yaml"
+    listed = yaml.safe_load(path.read_text(encoding="utf-8"))["metrics"]
+    with Desk() as desk:
+        meter = desk._telemetry._provider.get_meter("cxotel.desk", __version__)
+        made = {
+            (one.name, one.unit, one.description, type(one).__name__.strip("_").removeprefix("Observable"))
+            for one in meter._instrument_id_instrument.values()
+        }
+    kinds = {name.lower(): name for name in ("Counter", "UpDownCounter", "Gauge", "Histogram")}
+    assert made == {(m["name"], m["unit"], m["brief"], kinds[m["instrument"]]) for m in listed}
+
+
+def test_prometheus_reads_what_metrics_says(desk: Desk) -> None:
+    """Its own tool finds nothing to complain of, also with a hostile name of a destination."""
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("promtool is not installed; make e2e installs it")
+    name = 'a"b\\c\nd{}'
+    desk.store.write(
+        lambda c: c.execute("INSERT INTO destination (name, place) VALUES (?, 0)", (name,))
+    ).result()
+    send(desk, whole_call("promtool"))
+    text = httpx.get(desk.web_url + "/metrics").text
+    done = subprocess.run([tool, "check", "metrics"], input=text, text=True, capture_output=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 'cx_desk_destination="a\\"b\\\\c\\nd{}"' in text
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_same_metrics_go_out_over_otlp(monkeypatch: pytest.MonkeyPatch, protocol: str) -> None:
+    """To another desk, as OpenTelemetry's variables say."""
+    with Desk() as other:
+        endpoint = other.grpc_endpoint if protocol == "grpc" else other.http_endpoint
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        with Desk(environment=os.environ) as desk:
+            httpx.get(desk.web_url + "/metrics").raise_for_status()
+        other.wait_until_sorted()
+        with other.store.reading() as connection:
+            names = {name for (name,) in connection.execute("SELECT name FROM metric")}
+    assert {"cx.desk.inbox.age", "cx.desk.file.size"} <= names
+
+
+@pytest.mark.parametrize(
+    ("environment", "sends"),
+    [
+        ({}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"}, 0),
+        ({"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://localhost:4318/v1/metrics"}, 0),
+        ({"OTEL_METRICS_EXPORTER": "otlp"}, 0),
+        ({"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4999"}, 1),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4999", "OTEL_METRICS_EXPORTER": "none"}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4999", "OTEL_METRICS_EXPORTER": "prometheus"}, 0),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4999", "OTEL_SDK_DISABLED": "true"}, 0),
+    ],
+)
+def test_nothing_goes_to_the_desk_itself_or_unasked(environment: dict[str, str], sends: int) -> None:
+    """Whatever points at the desk's own ports is left out."""
+    readers = telemetry._sent(environment, "127.0.0.1", {4317, 4318, 8317})
+    assert sends == len(readers)
+    for reader in readers:
+        reader.shutdown(100)

@@ -44,6 +44,16 @@ CX_PII: Final = "cx.pii"
 """Anything personal stands under this prefix and nowhere else, so that redaction is a name match. (template[string])"""
 CX_SDK_REASON: Final = "cx.sdk.reason"
 """Why something was dropped or refused, as counted by `cx.sdk.dropped`. (string)"""
+CX_DESK_SIGNAL: Final = "cx.desk.signal"
+"""Kind of OTLP request. (values of CxDeskSignal)"""
+CX_DESK_REASON: Final = "cx.desk.reason"
+"""Why the desk refused a span or a whole request, or could not write; the page "Received" explains each. (string)"""
+CX_DESK_STATE: Final = "cx.desk.state"
+"""How far the judging of a call is. (string)"""
+CX_DESK_VERDICT: Final = "cx.desk.verdict"
+"""What kind of verdict was told. (values of CxDeskVerdict)"""
+CX_DESK_DESTINATION: Final = "cx.desk.destination"
+"""Backend that spans, logs and metrics are handed on to, as given to `--forward`. (string)"""
 CX_IMPACT_CHARGE: Final = "cx.impact.charge"
 """Seconds charged to the layer named by the last part; three decimals; layers at 0 are left out. (template[double])"""
 CX_IMPACT_LOST_SECONDS: Final = "cx.impact.lost_seconds"
@@ -228,6 +238,26 @@ EVENT_CX_IMPACT_WARNING: Final = "cx.impact.warning"
 
 # Names of metrics.
 METRIC_CX_SDK_DROPPED: Final = "cx.sdk.dropped"
+METRIC_CX_DESK_RECEIVED: Final = "cx.desk.received"
+METRIC_CX_DESK_REPEATED: Final = "cx.desk.repeated"
+METRIC_CX_DESK_REFUSED: Final = "cx.desk.refused"
+METRIC_CX_DESK_ACKNOWLEDGE_DURATION: Final = "cx.desk.acknowledge.duration"
+METRIC_CX_DESK_INBOX_REQUESTS: Final = "cx.desk.inbox.requests"
+METRIC_CX_DESK_INBOX_SIZE: Final = "cx.desk.inbox.size"
+METRIC_CX_DESK_INBOX_AGE: Final = "cx.desk.inbox.age"
+METRIC_CX_DESK_CALLS: Final = "cx.desk.calls"
+METRIC_CX_DESK_JUDGED_CALLS: Final = "cx.desk.judged_calls"
+METRIC_CX_DESK_VERDICTS: Final = "cx.desk.verdicts"
+METRIC_CX_DESK_WARNINGS: Final = "cx.desk.warnings"
+METRIC_CX_DESK_VERDICT_DELAY: Final = "cx.desk.verdict.delay"
+METRIC_CX_DESK_OUTBOX_REQUESTS: Final = "cx.desk.outbox.requests"
+METRIC_CX_DESK_OUTBOX_SIZE: Final = "cx.desk.outbox.size"
+METRIC_CX_DESK_OUTBOX_AGE: Final = "cx.desk.outbox.age"
+METRIC_CX_DESK_FORWARDED: Final = "cx.desk.forwarded"
+METRIC_CX_DESK_DROPPED: Final = "cx.desk.dropped"
+METRIC_CX_DESK_FILE_SIZE: Final = "cx.desk.file.size"
+METRIC_CX_DESK_WRITE_FAILURES: Final = "cx.desk.write.failures"
+METRIC_CX_DESK_WRITE_WAITING: Final = "cx.desk.write.waiting"
 METRIC_CX_CALLS: Final = "cx.calls"
 METRIC_CX_PARTIAL_CALLS: Final = "cx.partial_calls"
 METRIC_CX_CALL_TIME: Final = "cx.call.time"
@@ -261,6 +291,11 @@ NAMES: Final = frozenset(
         "cx.crm.waiting",
         "cx.csat.score",
         "cx.customer.ref",
+        "cx.desk.destination",
+        "cx.desk.reason",
+        "cx.desk.signal",
+        "cx.desk.state",
+        "cx.desk.verdict",
         "cx.endpoint.cpu_pct",
         "cx.endpoint.device_changes",
         "cx.evidence.layer",
@@ -506,6 +541,30 @@ class CxJoinMethod:
     NONE: Final = "none"
     """Not joined; a trace of its own."""
     VALUES: Final = ("traceparent", "call_key", "foreign", "alias", "none",)
+
+
+class CxDeskSignal:
+    """Values of `cx.desk.signal`."""
+
+    TRACES: Final = "traces"
+    """Spans."""
+    LOGS: Final = "logs"
+    """Log records."""
+    METRICS: Final = "metrics"
+    """Metrics."""
+    VALUES: Final = ("traces", "logs", "metrics",)
+
+
+class CxDeskVerdict:
+    """Values of `cx.desk.verdict`."""
+
+    JUDGED: Final = "judged"
+    """The final one, on the root."""
+    PARTIAL: Final = "partial"
+    """Of a call whose root did not come."""
+    CORRECTION: Final = "correction"
+    """The one told before changed by what came late."""
+    VALUES: Final = ("judged", "partial", "correction",)
 
 
 class CxImpactSeverity:

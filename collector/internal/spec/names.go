@@ -26,6 +26,11 @@ const (
 	CxCsatScore              = "cx.csat.score"
 	CxPii                    = "cx.pii"
 	CxSdkReason              = "cx.sdk.reason"
+	CxDeskSignal             = "cx.desk.signal"
+	CxDeskReason             = "cx.desk.reason"
+	CxDeskState              = "cx.desk.state"
+	CxDeskVerdict            = "cx.desk.verdict"
+	CxDeskDestination        = "cx.desk.destination"
 	CxImpactCharge           = "cx.impact.charge"
 	CxImpactLostSeconds      = "cx.impact.lost_seconds"
 	CxImpactLayers           = "cx.impact.layers"
@@ -209,6 +214,20 @@ const (
 	CxJoinMethodNone        = "none"
 )
 
+// Values of cx.desk.signal.
+const (
+	CxDeskSignalTraces  = "traces"
+	CxDeskSignalLogs    = "logs"
+	CxDeskSignalMetrics = "metrics"
+)
+
+// Values of cx.desk.verdict.
+const (
+	CxDeskVerdictJudged     = "judged"
+	CxDeskVerdictPartial    = "partial"
+	CxDeskVerdictCorrection = "correction"
+)
+
 // Values of cx.impact.severity.
 const (
 	CxImpactSeverityNone     = "none"
@@ -303,15 +322,35 @@ const (
 
 // Metrics.
 const (
-	MetricCxSdkDropped          = "cx.sdk.dropped"
-	MetricCxCalls               = "cx.calls"
-	MetricCxPartialCalls        = "cx.partial_calls"
-	MetricCxCallTime            = "cx.call.time"
-	MetricCxCallMos             = "cx.call.mos"
-	MetricCxImpactLost          = "cx.impact.lost"
-	MetricCxImpactPartialLost   = "cx.impact.partial_lost"
-	MetricCxImpactCorrections   = "cx.impact.corrections"
-	MetricCxImpactCorrectedLost = "cx.impact.corrected_lost"
-	MetricCxImpactUnmeasured    = "cx.impact.unmeasured"
-	MetricCxImpactWarnings      = "cx.impact.warnings"
+	MetricCxSdkDropped              = "cx.sdk.dropped"
+	MetricCxDeskReceived            = "cx.desk.received"
+	MetricCxDeskRepeated            = "cx.desk.repeated"
+	MetricCxDeskRefused             = "cx.desk.refused"
+	MetricCxDeskAcknowledgeDuration = "cx.desk.acknowledge.duration"
+	MetricCxDeskInboxRequests       = "cx.desk.inbox.requests"
+	MetricCxDeskInboxSize           = "cx.desk.inbox.size"
+	MetricCxDeskInboxAge            = "cx.desk.inbox.age"
+	MetricCxDeskCalls               = "cx.desk.calls"
+	MetricCxDeskJudgedCalls         = "cx.desk.judged_calls"
+	MetricCxDeskVerdicts            = "cx.desk.verdicts"
+	MetricCxDeskWarnings            = "cx.desk.warnings"
+	MetricCxDeskVerdictDelay        = "cx.desk.verdict.delay"
+	MetricCxDeskOutboxRequests      = "cx.desk.outbox.requests"
+	MetricCxDeskOutboxSize          = "cx.desk.outbox.size"
+	MetricCxDeskOutboxAge           = "cx.desk.outbox.age"
+	MetricCxDeskForwarded           = "cx.desk.forwarded"
+	MetricCxDeskDropped             = "cx.desk.dropped"
+	MetricCxDeskFileSize            = "cx.desk.file.size"
+	MetricCxDeskWriteFailures       = "cx.desk.write.failures"
+	MetricCxDeskWriteWaiting        = "cx.desk.write.waiting"
+	MetricCxCalls                   = "cx.calls"
+	MetricCxPartialCalls            = "cx.partial_calls"
+	MetricCxCallTime                = "cx.call.time"
+	MetricCxCallMos                 = "cx.call.mos"
+	MetricCxImpactLost              = "cx.impact.lost"
+	MetricCxImpactPartialLost       = "cx.impact.partial_lost"
+	MetricCxImpactCorrections       = "cx.impact.corrections"
+	MetricCxImpactCorrectedLost     = "cx.impact.corrected_lost"
+	MetricCxImpactUnmeasured        = "cx.impact.unmeasured"
+	MetricCxImpactWarnings          = "cx.impact.warnings"
 )

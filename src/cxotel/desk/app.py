@@ -20,8 +20,10 @@ from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
 from cxotel.desk.settings import READY_BEHIND, Timing
 from cxotel.desk.store import MEMORY, Store, StoreBusyError, StoreError
+from cxotel.desk.telemetry import Telemetry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -52,6 +54,7 @@ class Desk:
         web_port: the pages.
         timing: when calls are judged.
         ready_behind: seconds that sorting or judging may be late for the desk to call itself ready.
+        environment: OTEL_* variables that say where the desk's own metrics go; nowhere if left out.
 
     `start()` raises `OSError` for an address it cannot have and `StoreError` for a file that cannot be used.
     """
@@ -66,7 +69,9 @@ class Desk:
         web_port: int = 0,
         timing: Timing | None = None,
         ready_behind: float = READY_BEHIND,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        self._environment = environment or {}
         self._ready_behind = ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
@@ -87,20 +92,22 @@ class Desk:
             self.store = Store(self._db)
             undo.callback(self.store.close)
             rules = Rules(self._timing.times, round(self._timing.settle * 1e9))
-            self._worker = Worker(self.store, rules, self._changes.announce)
+            self._telemetry = Telemetry(self.store, self._host, set(self._ports.values()), self._environment)
+            undo.callback(self._telemetry.close)
+            self._worker = Worker(self.store, rules, self._changes.announce, told=self._telemetry.told)
             undo.callback(self._worker.close)
             try:
                 self._worker.start()
             except (StoreBusyError, sqlite3.DatabaseError) as error:
                 raise StoreError(self.store.trouble.text if self.store.trouble else str(error)) from error
-            receiver = Receiver(self.store, self._worker.wake)
+            receiver = Receiver(self.store, self._worker.wake, telemetry=self._telemetry)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)
             addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
             otlp = http_server.app(receiver, self._host)
             ports = {name: self._ports[name] for name in ("grpc", "http")}
             readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
-            more = operation.routes(readiness)
+            more = operation.routes(readiness, self._telemetry)
             web = pages.app(self.store, self._changes, self._host, self._timing, addresses, more)
             self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
             undo.pop_all()
@@ -116,6 +123,7 @@ class Desk:
         self._grpc.stop(STOP_SECONDS).wait()
         self._web.close()
         self._worker.close()
+        self._telemetry.close()
         self.store.close()
 
     def __enter__(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -105,6 +106,7 @@ def serve(
         web_port=web_port,
         timing=Timing(grace=grace, idle=idle),
         ready_behind=ready_behind,
+        environment=os.environ,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -57,15 +57,15 @@ def _export(receiver: Receiver, signal: wire.Signal) -> Callable[[bytes, grpc.Se
     def export(body: bytes, context: Any) -> bytes:
         if len(body) > MAX_BODY:
             text = f"the body is larger than {MAX_BODY} bytes: send smaller batches"
-            receiver.refuse("size", text)
+            receiver.refuse("size", text, signal.name)
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         try:
             answer = receiver.accept(signal, wire.decode(signal, body))
         except wire.BadBodyError as error:
-            receiver.refuse("body", str(error))
+            receiver.refuse("body", str(error), signal.name)
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except StoreBusyError as error:
-            receiver.refuse("busy", str(error))
+            receiver.refuse("busy", str(error), signal.name)
             context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         reply: bytes = answer.SerializeToString()
         return reply

@@ -52,7 +52,7 @@ def _endpoint(receiver: Receiver, signal: wire.Signal) -> Callable[[Request], Aw
             body = await _read(request)
             answer = await run_in_threadpool(_accept, receiver, signal, request, body, as_json=as_json)
         except _TurnedAwayError as error:
-            receiver.refuse(error.what, error.text)
+            receiver.refuse(error.what, error.text, signal.name)
             return Response(
                 wire.response_body(wire.status(error.code, error.text), as_json=as_json),
                 error.http,

@@ -24,7 +24,17 @@ from cxotel.desk.settings import LAST_NS
 from cxotel.desk.store import StoreBusyError
 from cxotel.desk.work import work_of
 from cxotel.impact import Engine, judge
-from cxotel.impact.lifecycle import CORRECTION, JUDGED, OUT, PARTIAL_CALL, WARNING, Episode, Life, text_of
+from cxotel.impact.lifecycle import (
+    CORRECTION,
+    HELD,
+    JUDGED,
+    OUT,
+    PARTIAL_CALL,
+    WARNING,
+    Episode,
+    Life,
+    text_of,
+)
 from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
@@ -71,6 +81,7 @@ class Worker:
         rules: of the life of calls.
         changed: called with the trace id after a verdict was written.
         clock: the time in ns since the epoch.
+        told: called with each telling that was written and seconds since the root's arrival.
     """
 
     def __init__(
@@ -79,7 +90,9 @@ class Worker:
         rules: Rules,
         changed: Callable[[bytes], None],
         clock: Callable[[], int] = time.time_ns,
+        told: Callable[[Telling, float], None] = lambda _telling, _delay: None,
     ) -> None:
+        self._told = told
         self._store, self._rules, self._changed, self._clock = store, rules, changed, clock
         self._index = Index(store, rules)
         self._woken = threading.Event()
@@ -163,6 +176,8 @@ class Worker:
         except Exception:  # noqa: BLE001 - whose it is shows when each is written by itself
             judgements = [one for one in judgements if self._save(one)]
         for one in judgements:
+            for telling, delay in one.told(self._clock()):
+                self._told(telling, delay)
             self._changed(one.trace_id)
 
     def _save(self, judgement: _Judgement) -> bool:
@@ -208,6 +223,7 @@ class _Judgement:
         self._verdicts: dict[bool, Verdict] = {}
         self._engine: Engine | None = None
         life, work = row.life, work_of(self._kept)
+        self._root_came = life.due - rules.times.grace if life.phase == HELD else now
         self._tellings: list[Telling] = []
         if work.too_much:
             self.state, self._shown = UNJUDGED, None
@@ -232,6 +248,10 @@ class _Judgement:
         if self._shown is None and (life.trusted or not row.summary):
             self._shown = self._verdict(False)
         self._summary = summary_of(self._spans, self._shown) if self._shown is not None else row.summary
+
+    def told(self, now: int) -> list[tuple[Telling, float]]:
+        """What was told, and seconds from the root's arrival until `now`."""
+        return [(one, max(0, now - self._root_came) / SECOND) for one in self._tellings]
 
     def save(self, connection: sqlite3.Connection) -> None:
         """Write it; what is told and what is handed on of that go together."""

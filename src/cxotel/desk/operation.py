@@ -1,6 +1,7 @@
-"""What whoever runs a desk asks of it: does it live (`/health`), is it ready (`/ready`).
+"""What is asked of a desk by what runs it: does it live (`/health`), is it ready, and how is it (`/metrics`).
 
-Both are on the pages' port, for anyone: an orchestrator has no login. They tell nothing of calls.
+They are on the pages' port. The first two are for anyone, as an orchestrator has no login, and tell nothing
+of calls; the third is for who may read.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ import time
 from concurrent.futures import TimeoutError as WaitTimeoutError
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from cxotel.desk._sql import sql
+from cxotel.desk.prometheus import CONTENT_TYPE
 from cxotel.desk.store import StoreBusyError
+from cxotel.desk.words import TROUBLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from cxotel.desk.judging import Worker
     from cxotel.desk.store import Store
+    from cxotel.desk.telemetry import Telemetry
 
-# These answer without a login.
-OPEN_PATHS = ("/health", "/ready")
 # Asked more often, the last answer holds: anyone may ask, and each look writes to the file.
 AGAIN_SECONDS = 1.0
 # Orchestrators wait 1 s by default (Kubernetes' timeoutSeconds), people 5 s; a write takes some 10 ms.
@@ -73,6 +74,8 @@ class Readiness:
             return self._seen[1]
 
     def _writing(self) -> list[str]:
+        if self._store.trouble is not None:
+            return [TROUBLES[self._store.trouble.kind]]
         now = str(self._clock())
         try:
             self._store.write(lambda connection: connection.execute(sql("touch"), (now,))).result(
@@ -90,7 +93,7 @@ class Readiness:
         try:
             oldest = self._store.rows("inbox_oldest")
             (due,) = self._store.rows("next_due")[0]
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreBusyError) as error:
             return [f"the file cannot be read: {error}"]
         found = []
         for at, what in ((oldest[0][0] if oldest else None, "sorting"), (due, "judging")):
@@ -106,8 +109,8 @@ class Readiness:
         ]
 
 
-def routes(readiness: Readiness) -> list[Route]:
-    """`/health` and `/ready`."""
+def routes(readiness: Readiness, telemetry: Telemetry) -> list[Route]:
+    """`/health`, `/ready` and `/metrics`."""
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
@@ -121,7 +124,11 @@ def routes(readiness: Readiness) -> list[Route]:
             {"cache-control": "no-store"},
         )
 
-    return [Route("/health", health), Route("/ready", ready)]
+    async def metrics(_request: Request) -> Response:
+        text = await asyncio.to_thread(telemetry.prometheus)
+        return Response(text, media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
+
+    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
 
 
 def _unreachable(host: str, port: int) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from cxotel.desk.store import Store
+    from cxotel.desk.telemetry import Telemetry
 
 # SQLite waits 5 s for a locked file; senders give up after 10 s (OTEL_EXPORTER_OTLP_TIMEOUT's default).
 COMMIT_SECONDS = 8.0
@@ -37,11 +38,17 @@ class Receiver:
         store: where to.
         written: called after each request that was kept.
         clock: the time in ns since the epoch.
+        telemetry: told of what is acknowledged and refused.
     """
 
     def __init__(
-        self, store: Store, written: Callable[[], None], clock: Callable[[], int] = time.time_ns
+        self,
+        store: Store,
+        written: Callable[[], None],
+        clock: Callable[[], int] = time.time_ns,
+        telemetry: Telemetry | None = None,
     ) -> None:
+        self._telemetry = telemetry
         self._store = store
         self._written = written
         self._clock = clock
@@ -54,7 +61,7 @@ class Receiver:
         Raises:
             StoreBusyError: not kept, send it again later.
         """
-        now = self._clock()
+        now, began = self._clock(), time.perf_counter()
         batch = intake.sort(signal.name, request, now)
         lost: Counter[str] = Counter()
         for span in spoiled:
@@ -66,10 +73,21 @@ class Receiver:
             if self._owed:
                 self._count_refused()
             self._written()
+        if self._telemetry is not None:
+            self._telemetry.acknowledged(signal.name, time.perf_counter() - began)
+            for name, number in batch.counts.items():
+                what, _, reason = name.partition(".")
+                if what == "refused":
+                    self._telemetry.refused(reason, number, signal.name)
         return wire.answer(signal, batch.refused, batch.message)
 
-    def refuse(self, what: str, note: str) -> None:
-        """Count a request that was turned away, as soon as that can be written; never raises."""
+    def refuse(self, what: str, note: str, signal: str = "") -> None:
+        """Count a request that was turned away, as soon as that can be written; never raises.
+
+        Its signal is "" where it was turned away before that was known.
+        """
+        if self._telemetry is not None:
+            self._telemetry.refused(what, 1, signal)
         self._owe({what: (1, note[:500])})
         self._count_refused()
 

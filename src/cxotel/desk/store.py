@@ -253,6 +253,11 @@ class Store(Reader):
                 raise StoreBusyError("too much is waiting to be written") from None
         return future
 
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for the writer, about."""
+        return self._jobs.qsize()
+
     def origin(self, connection: sqlite3.Connection, key: bytes, row: tuple[bytes, bytes, str, str]) -> int:
         """The id of a resource and scope, written if new; only inside a write job."""
         known = self._origins.get(key)

@@ -1,0 +1,1 @@
+SELECT text, calls FROM word WHERE kind = ? AND calls > 0
