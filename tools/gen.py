@@ -191,7 +191,7 @@ def render_settings_page() -> str:
         "| option of `cxotel serve` | environment variable | what it is |",
         "|---|---|---|",
         *(
-            f"| `{one.opts[0]}` | `{prefix}_{one.name.upper()}` | {_cell(one.help)} |"
+            f"| `{one.opts[0]}` | `{one.envvar or f'{prefix}_{one.name.upper()}'}` | {_cell(one.help)} |"
             for one in options
             if getattr(one, "help", None) and one.name != "help"
         ),

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from cxotel.desk import grpc_server, http_server, operation, pages, report
+from cxotel.desk.destination import refuse_own
+from cxotel.desk.forward import Forwarder, Forwarding
 from cxotel.desk.judging import Worker
 from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
@@ -55,8 +57,10 @@ class Desk:
         timing: when calls are judged.
         ready_behind: seconds that sorting or judging may be late for the desk to call itself ready.
         environment: OTEL_* variables that say where the desk's own metrics go; nowhere if left out.
+        forwarding: what is handed on to where.
 
-    `start()` raises `OSError` for an address it cannot have and `StoreError` for a file that cannot be used.
+    `start()` raises `OSError` for an address it cannot have, `StoreError` for a file that cannot be used and
+    `DestinationError` for a backend that cannot be handed on to.
     """
 
     def __init__(
@@ -70,10 +74,12 @@ class Desk:
         timing: Timing | None = None,
         ready_behind: float = READY_BEHIND,
         environment: Mapping[str, str] | None = None,
+        forwarding: Forwarding | None = None,
     ) -> None:
         self._environment = environment or {}
         self._ready_behind = ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
+        self._forwarding = forwarding or Forwarding()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
         self._changes = Changes()
         self._started = False
@@ -89,9 +95,13 @@ class Desk:
                 self._ports[name] = sockets[-1].getsockname()[1]
             # gRPC listens by itself, and says neither what is wrong nor what to do about it.
             _listen(self._host, self._ports["grpc"]).close()
+            refuse_own(self._forwarding.destinations, self._host, set(self._ports.values()))
+            self.forwarder = Forwarder(self._forwarding)
+            undo.callback(self.forwarder.close)
             self.store = Store(self._db)
             undo.callback(self.store.close)
-            rules = Rules(self._timing.times, round(self._timing.settle * 1e9))
+            forwards = bool(self._forwarding.destinations)
+            rules = Rules(self._timing.times, round(self._timing.settle * 1e9), forwards=forwards)
             self._telemetry = Telemetry(self.store, self._host, set(self._ports.values()), self._environment)
             undo.callback(self._telemetry.close)
             self._worker = Worker(self.store, rules, self._changes.announce, told=self._telemetry.told)
@@ -103,12 +113,15 @@ class Desk:
             receiver = Receiver(self.store, self._worker.wake, telemetry=self._telemetry)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)
-            addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint)
+            # Once more, now that the port is known.
+            refuse_own(self._forwarding.destinations, self._host, set(self._ports.values()))
+            addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint, self.forwarder.names)
             otlp = http_server.app(receiver, self._host)
             ports = {name: self._ports[name] for name in ("grpc", "http")}
             readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
             more = operation.routes(readiness, self._telemetry)
             web = pages.app(self.store, self._changes, self._host, self._timing, addresses, more)
+            self.forwarder.start(self.store)
             self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
             undo.pop_all()
         self._started = True
@@ -120,9 +133,11 @@ class Desk:
             return
         self._started = False
         self._changes.close()
+        self.forwarder.halt()
         self._grpc.stop(STOP_SECONDS).wait()
         self._web.close()
         self._worker.close()
+        self.forwarder.close()
         self._telemetry.close()
         self.store.close()
 

@@ -13,6 +13,8 @@ import click
 
 from cxotel.desk import logs, options
 from cxotel.desk.app import Desk
+from cxotel.desk.destination import DestinationError, read_destinations
+from cxotel.desk.forward import QUEUE_BYTES, Forwarding
 from cxotel.desk.guard import is_loopback
 from cxotel.desk.settings import READY_BEHIND, Timing, default_db
 from cxotel.desk.store import StoreError
@@ -80,6 +82,39 @@ log = logging.getLogger("cxotel.desk")
     show_envvar=True,
     help="Seconds that sorting or judging may be late before /ready says no.",
 )
+@click.option(
+    "--forward",
+    multiple=True,
+    metavar="URL",
+    envvar="CXOTEL_FORWARD",
+    show_envvar=True,
+    show_default=False,
+    help="Hand on all that is received, and verdicts, to this OTLP backend: grpc://host:4317, grpcs://, "
+    "http://host:4318 or https://. May be given more than once.",
+)
+@click.option(
+    "--forward-headers-file",
+    type=click.Path(exists=True, dir_okay=False),
+    envvar="CXOTEL_FORWARD_HEADERS_FILE",
+    show_envvar=True,
+    help="Headers for backends, a line each: URL name=value,name=value. CXOTEL_FORWARD_HEADERS has the same "
+    "as text; without a URL they are for the only backend.",
+)
+@click.option(
+    "--forward-certificate",
+    type=click.Path(exists=True, dir_okay=False),
+    envvar="CXOTEL_FORWARD_CERTIFICATE",
+    show_envvar=True,
+    help="Authorities to trust beside the system's, for grpcs:// and https://; a PEM file.",
+)
+@click.option(
+    "--forward-queue",
+    default=QUEUE_BYTES,
+    type=click.IntRange(1),
+    envvar="CXOTEL_FORWARD_QUEUE",
+    show_envvar=True,
+    help="Bytes that may wait on disk for backends that are down; over it the oldest is dropped and counted.",
+)
 def serve(
     host: str,
     grpc_port: int,
@@ -91,6 +126,10 @@ def serve(
     log_format: str,
     log_level: str,
     ready_behind: float,
+    forward: tuple[str, ...],
+    forward_headers_file: str | None,
+    forward_certificate: str | None,
+    forward_queue: int,
 ) -> None:
     """Receive calls over OTLP, judge them, and show them on a page.
 
@@ -98,6 +137,11 @@ def serve(
     file. Ctrl-C stops the desk; what was acknowledged is on disk.
     """
     logs.set_up(log_format, log_level)
+    try:
+        destinations = read_destinations(forward, _headers(forward_headers_file))
+    except (DestinationError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+    certificate = Path(forward_certificate) if forward_certificate else None
     desk = Desk(
         db if db == ":memory:" else Path(db),
         host=host,
@@ -107,13 +151,14 @@ def serve(
         timing=Timing(grace=grace, idle=idle),
         ready_behind=ready_behind,
         environment=os.environ,
+        forwarding=Forwarding(destinations, certificate, forward_queue),
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
         desk.start()
-    except (OSError, StoreError) as error:
+    except (OSError, StoreError, DestinationError) as error:
         raise click.ClickException(str(error)) from None
     said = {
         "Pages": desk.web_url,
@@ -121,11 +166,16 @@ def serve(
         "OTLP/HTTP": desk.http_endpoint,
         "Kept in": str(desk.store.path),
     }
+    if destinations:
+        said["Handed on"] = ", ".join(one.name for one in destinations)
     if log_format == logs.JSON:  # whoever collects both streams gets one kind of line
         log.info("started: %s", ", ".join(f"{name} {value}" for name, value in said.items()))
     else:
         for name, value in said.items():
             click.echo(f"{name:<11}{value}")
+    for one in destinations:
+        if one.headers and not one.is_tls and not is_loopback(one.host):
+            log.warning("headers go to %s as plain text: use grpcs:// or https://", one.name)
     if not is_loopback(host):
         click.echo(
             "Anyone who reaches this address can read and send calls: put a firewall or proxy before it.",
@@ -139,3 +189,16 @@ def serve(
         click.echo("Stopping.")
     desk.stop()
     log.debug("stopped")
+
+
+def _headers(file: str | None) -> str:
+    """Headers for backends from the file or the environment: secrets have no place on a command line."""
+    text = os.environ.get("CXOTEL_FORWARD_HEADERS", "")
+    if file is None:
+        return text
+    if text:
+        raise DestinationError("CXOTEL_FORWARD_HEADERS and --forward-headers-file are both given: give one")
+    try:
+        return Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise DestinationError(f"--forward-headers-file {file} is no text in UTF-8") from None

@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Addresses": ("host", "grpc_port", "http_port", "web_port"),
     "What is kept": ("db",),
     "When calls are judged": ("grace", "idle"),
+    "Handing on": ("forward", "forward_headers_file", "forward_certificate", "forward_queue"),
     "Operation": ("config", "log_format", "log_level", "ready_behind"),
 }
 MORE = "More"

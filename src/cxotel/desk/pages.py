@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cxotel._version import __version__
-from cxotel.desk import onecall, report, traces, wire, words
+from cxotel.desk import forward, onecall, report, traces, wire, words
 from cxotel.desk.guard import LoopbackGuard
 from cxotel.desk.lives import UNJUDGED
 from cxotel.desk.store import StoreBusyError
@@ -59,10 +59,11 @@ CHANGE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where spans are sent, for the pages that tell."""
+    """Where spans are sent, and handed on to, for the pages that tell."""
 
     grpc: str
     http: str
+    forwards: tuple[str, ...] = ()
 
 
 class Pages:
@@ -166,7 +167,13 @@ class Pages:
         known = sorted(
             (row for row in counters if row[0] in words.COUNTERS), key=lambda row: order.index(row[0])
         )
-        return self._page("received.html", counters=known, path=self._store.path, counts=self._odd_counts())
+        return self._page(
+            "received.html",
+            counters=known,
+            path=self._store.path,
+            counts=self._odd_counts(),
+            destinations=forward.states(self._store, self._addresses.forwards),
+        )
 
     async def events(self, request: Request) -> Response:
         """GET /events[?call=<trace id>]: server-sent events, one for each new verdict (of that call)."""

@@ -112,6 +112,7 @@ COUNTERS = {
     "odd.cut": "Values or attribute lists cut for their size",
     "odd.unjudged": "Calls not judged: too many media figures at one time",
     "odd.log_trace_id": "Log records kept without their unusable trace id",
+    "dropped.forward": "Not handed on: refused for good, or the queue was full",
 }
 TROUBLES = {
     "full": "No room: nothing new is kept",
@@ -133,6 +134,19 @@ def seconds(value: float) -> str:
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
     return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def size(number: int) -> str:
+    """A number of bytes, as short as it can be read: 0 B, 512 kB, 1.4 GB (powers of 1000)."""
+    value, units = float(number), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 999.5 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return (
+        f"{value:.1f} {units[0]}"
+        if units[0] in ("MB", "GB", "TB") and value < 99.5
+        else f"{value:.0f} {units[0]}"
+    )
 
 
 def whole_percents(values: list[float]) -> list[int]:

@@ -115,7 +115,8 @@ CREATE TABLE destination (
   sent    INTEGER NOT NULL DEFAULT 0,     -- items
   dropped INTEGER NOT NULL DEFAULT 0,     -- items given up: refused for good, or the queue was full
   last    INTEGER NOT NULL DEFAULT 0,     -- when last something arrived
-  note    TEXT NOT NULL DEFAULT ''        -- the latest trouble
+  note    TEXT NOT NULL DEFAULT '',       -- the latest trouble, and when that was
+  troubled INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Erased: what still comes of them is not kept.

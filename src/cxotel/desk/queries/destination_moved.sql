@@ -1,0 +1,2 @@
+UPDATE destination SET place = max(place, ?), sent = sent + ?, dropped = dropped + ?, last = max(last, ?)
+WHERE name = ?

@@ -1,0 +1,1 @@
+UPDATE destination SET note = ?, troubled = ? WHERE name = ?

@@ -1,0 +1,1 @@
+INSERT INTO destination (name, place) VALUES (?, 0) ON CONFLICT (name) DO NOTHING

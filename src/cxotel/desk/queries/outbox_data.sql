@@ -1,0 +1,1 @@
+SELECT data FROM outbox WHERE id = ?

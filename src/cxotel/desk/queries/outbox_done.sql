@@ -1,0 +1,2 @@
+DELETE FROM outbox
+WHERE id <= (SELECT min(place) FROM destination WHERE name IN (SELECT value FROM json_each(?)))

@@ -1,0 +1,1 @@
+SELECT coalesce(sum(items), 0) FROM outbox WHERE id > ? AND id <= ?
