@@ -380,7 +380,8 @@ def test_every_answer_forbids_scripts_from_elsewhere(desk: Desk) -> None:
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
     for shown in (markup, page(desk, "/")):
-        assert not re.search(r"<script(?![^>]*src=)|<style|<\w[^>]*\s(on\w+|style)=", shown)
+        tags = re.sub(r'"[^"]*"', '""', shown)
+        assert not re.search(r"<script(?![^>]*src=)|<style|<\w[^>]*\s(on\w+|style)=", tags)
 
 
 def test_a_foreign_host_is_turned_away(desk: Desk) -> None:

@@ -199,7 +199,7 @@ def test_spans_stand_below_their_parents_and_none_is_lost() -> None:
         one.span_id,
         "",
     )
-    found = tree.nodes(to_request(call.spans), AXIS)
+    found = [tree.node(one, AXIS) for one in tree.order(to_request(call.spans))]
     assert [(node.name, node.depth) for node in found if node.name in ("top", "child", "orphan")] == [
         ("top", 0),
         ("child", 1),
@@ -237,7 +237,7 @@ def test_every_field_of_a_span_is_listed() -> None:
     event.attributes.add(key="list").value.array_value.values.add().int_value = 8
     link = span.links.add(trace_id=b"T" * 16, span_id=b"S" * 8, trace_state="l=1", dropped_attributes_count=7)
     link.attributes.add(key="map").value.kvlist_value.values.add(key="a").value.double_value = 1.5
-    (node,) = tree.nodes(request, AXIS)
+    (node,) = [tree.node(one, AXIS) for one in tree.order(request)]
     said = repr(node)
     for part in (
         "7070707070707070",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,25 @@ def render_semconv(registry: registry_module.Registry) -> str:
         if attribute.members:
             lines += _values_class(attribute)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def label(brief: str) -> str:
+    """A brief as a label: its first clause, with what it is measured in."""
+    return re.split(r"[.;](?=\s|$)", _doc(brief), maxsplit=1)[0]
+
+
+def render_labels(registry: registry_module.Registry) -> str:
+    """Text of `src/cxotel/desk/_labels.py`."""
+    lines = [_PYTHON_HEADER.format(what="The registry's names in plain words.", source="spec/registry")]
+    for name, templates in (("LABELS", False), ("TEMPLATES", True)):
+        lines += [f"{name} = {{"]
+        lines += [
+            f"    {json.dumps(one.key)}: {json.dumps(label(one.brief), ensure_ascii=False)},"
+            for one in registry.attributes.values()
+            if one.is_template == templates
+        ]
+        lines += ["}"]
+    return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -208,6 +228,7 @@ def render_all(root: Path = ROOT) -> Rendered:
     registry = registry_module.load(root / "spec" / "registry")
     rendered = {
         "src/cxotel/_semconv.py": render_semconv(registry),
+        "src/cxotel/desk/_labels.py": render_labels(registry),
         "docs/reference/attributes.md": render_attributes_page(registry),
     }
     rendered["docs/reference/settings.md"] = render_settings_page()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from cxotel.desk.links import Link
+
 log = logging.getLogger("cxotel.desk")
 
 # What is under way when asked to stop has this long, then it is cut off; docker stop waits 10 s.
@@ -58,6 +60,8 @@ class Desk:
         ready_behind: seconds that sorting or judging may be late for the desk to call itself ready.
         environment: OTEL_* variables that say where the desk's own metrics go; nowhere if left out.
         forwarding: what is handed on to where.
+        links: to other tools, on each call's page.
+        trust_stamped: a verdict on an incoming root is kept.
 
     `start()` raises `OSError` for an address it cannot have, `StoreError` for a file that cannot be used and
     `DestinationError` for a backend that cannot be handed on to.
@@ -75,12 +79,15 @@ class Desk:
         ready_behind: float = READY_BEHIND,
         environment: Mapping[str, str] | None = None,
         forwarding: Forwarding | None = None,
+        links: tuple[Link, ...] = (),
+        trust_stamped: bool = False,
     ) -> None:
         self._environment = environment or {}
         self._ready_behind = ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
         self._forwarding = forwarding or Forwarding()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
+        self._links, self._trust_stamped = links, trust_stamped
         self._changes = Changes()
         self._started = False
 
@@ -101,7 +108,12 @@ class Desk:
             self.store = Store(self._db)
             undo.callback(self.store.close)
             forwards = bool(self._forwarding.destinations)
-            rules = Rules(self._timing.times, round(self._timing.settle * 1e9), forwards=forwards)
+            rules = Rules(
+                self._timing.times,
+                round(self._timing.settle * 1e9),
+                trust_stamped=self._trust_stamped,
+                forwards=forwards,
+            )
             self._telemetry = Telemetry(self.store, self._host, set(self._ports.values()), self._environment)
             undo.callback(self._telemetry.close)
             self._worker = Worker(self.store, rules, self._changes.announce, told=self._telemetry.told)
@@ -120,7 +132,7 @@ class Desk:
             ports = {name: self._ports[name] for name in ("grpc", "http")}
             readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
             more = operation.routes(readiness, self._telemetry)
-            web = pages.app(self.store, self._changes, self._host, self._timing, addresses, more)
+            web = pages.app(self.store, self._changes, self._host, self._timing, addresses, self._links, more)
             self.forwarder.start(self.store)
             self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
             undo.pop_all()

@@ -16,6 +16,7 @@ from cxotel.desk.app import Desk
 from cxotel.desk.destination import DestinationError, read_destinations
 from cxotel.desk.forward import QUEUE_BYTES, Forwarding
 from cxotel.desk.guard import is_loopback
+from cxotel.desk.links import LinkError, parse
 from cxotel.desk.settings import READY_BEHIND, Timing, default_db
 from cxotel.desk.store import StoreError
 
@@ -115,6 +116,23 @@ log = logging.getLogger("cxotel.desk")
     show_envvar=True,
     help="Bytes that may wait on disk for backends that are down; over it the oldest is dropped and counted.",
 )
+@click.option(
+    "--trust-stamped",
+    is_flag=True,
+    show_envvar=True,
+    help="Keep the verdict that a root came with, as behind a Collector that judges; "
+    "the desk's own stands beside it.",
+)
+@click.option(
+    "--link",
+    "links",
+    multiple=True,
+    metavar="NAME=URL",
+    show_envvar=True,
+    help="Link from each call's page to another tool, like Jaeger=http://localhost:16686/trace/{trace_id}; "
+    "places: {trace_id}, {call_key}, {namespace}, {start_ms}, {end_ms}. More than once, or with blanks "
+    "between in the variable.",
+)
 def serve(
     host: str,
     grpc_port: int,
@@ -130,6 +148,8 @@ def serve(
     forward_headers_file: str | None,
     forward_certificate: str | None,
     forward_queue: int,
+    trust_stamped: bool,
+    links: tuple[str, ...],
 ) -> None:
     """Receive calls over OTLP, judge them, and show them on a page.
 
@@ -142,6 +162,10 @@ def serve(
     except (DestinationError, OSError) as error:
         raise click.ClickException(str(error)) from None
     certificate = Path(forward_certificate) if forward_certificate else None
+    try:
+        linked = parse(links)
+    except LinkError as error:
+        raise click.ClickException(f"--link: {error}") from None
     desk = Desk(
         db if db == ":memory:" else Path(db),
         host=host,
@@ -152,6 +176,8 @@ def serve(
         ready_behind=ready_behind,
         environment=os.environ,
         forwarding=Forwarding(destinations, certificate, forward_queue),
+        links=linked,
+        trust_stamped=trust_stamped,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from cxotel._semconv import (
@@ -14,16 +15,35 @@ from cxotel._semconv import (
     CX_CARRIER_NAME,
     CX_CUSTOMER_REF,
     CX_IMPACT_CHARGE,
+    CX_IMPACT_COST,
+    CX_IMPACT_COVERAGE,
+    CX_IMPACT_EVIDENCE,
+    CX_IMPACT_FELT,
+    CX_IMPACT_LAYERS,
+    CX_IMPACT_LOST_SECONDS,
+    CX_IMPACT_OUTSIDE,
+    CX_IMPACT_PARTIAL,
+    CX_IMPACT_SCORE,
+    CX_IMPACT_SEVERITY,
+    CX_IMPACT_SHARE,
+    CX_IMPACT_SKIPPED,
+    CX_IMPACT_SUMMARY,
+    CX_IMPACT_UNOBSERVED,
     CX_LAYER,
+    CX_MEDIA_MOS_MEAN,
+    CX_MEDIA_MOS_MIN,
     CX_PARTNER,
     CX_QUEUE_NAME,
     CX_SITE,
+    CxImpactSeverity,
+    CxLayer,
 )
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.facts import ROOT_NAMES
+from cxotel.otlp.stamping import STAMPED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from cxotel.impact import Span, Verdict
 
@@ -42,6 +62,18 @@ CALL_FACTS = {
     "partner": CX_PARTNER,
     "customer": CX_CUSTOMER_REF,
 }
+# What every verdict has, as where nothing was lost.
+LEAST: dict[str, Any] = {
+    CX_IMPACT_LOST_SECONDS: 0.0,
+    CX_IMPACT_SCORE: 100.0,
+    CX_IMPACT_COVERAGE: 1.0,
+    CX_IMPACT_SUMMARY: "The judge before gave no sentence.",
+}
+LISTS = (CX_IMPACT_EVIDENCE, CX_IMPACT_FELT, CX_IMPACT_LAYERS, CX_IMPACT_UNOBSERVED)
+NUMBERS = (
+    *(CX_IMPACT_COST, CX_IMPACT_COVERAGE, CX_IMPACT_LOST_SECONDS, CX_IMPACT_OUTSIDE, CX_IMPACT_SCORE),
+    *(CX_IMPACT_SHARE, CX_IMPACT_SKIPPED, CX_MEDIA_MOS_MEAN, CX_MEDIA_MOS_MIN),
+)
 VERDICT_FACTS = ("severity", "lost_seconds", "layer", "owner", "summary", "score", "partial", "felt")
 
 
@@ -65,7 +97,10 @@ MAX_WORD = 200
 def facets_of(summary: dict[str, Any], state: str) -> list[tuple[str, str]]:
     """Pairs of kind and word that a call can be found by."""
     words = [(kind, str(summary.get(kind, ""))[:MAX_WORD]) for kind in FACETS]
-    return [("state", state), *(pair for pair in words if pair[1])]
+    charged = [
+        ("charged", layer[:MAX_WORD]) for layer, lost in summary.get("charges", {}).items() if lost > 0
+    ]
+    return [("state", state), *(pair for pair in words if pair[1]), *charged]
 
 
 def root_of(spans: Iterable[Span]) -> Span | None:
@@ -87,14 +122,50 @@ def _before(span: Span, best: Span) -> bool:
 
 def summary_of(spans: list[Span], verdict: Verdict) -> dict[str, Any]:
     """The list's row for a call: facts ("" where unknown), times in ns, and the verdict's figures."""
-    attributes = verdict.attributes
+    times = {"start": verdict.start, "end": max(verdict.start, verdict.end)}
+    return call_facts(spans) | times | figures_of(verdict.attributes)
+
+
+def figures_of(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict's figures in the list's row."""
     prefix = CX_IMPACT_CHARGE + "."
-    return call_facts(spans) | {
-        "start": verdict.start,
-        "end": max(verdict.start, verdict.end),
+    return {
         "charges": {k.removeprefix(prefix): v for k, v in attributes.items() if k.startswith(prefix)},
         **{name: attributes.get(f"cx.impact.{name}", "") for name in VERDICT_FACTS},
     }
+
+
+def stamp_on(spans: Iterable[Span]) -> dict[str, Any] | None:
+    """The verdict with which the call's root came, None if there is none.
+
+    Only what has a verdict's types is taken; what a judge must say and did not is as where nothing was lost.
+    """
+    root = root_of(spans)
+    own = root.attributes if root is not None else {}
+    if own.get(CX_IMPACT_SEVERITY) not in CxImpactSeverity.VALUES:
+        return None
+    found = dict(LEAST)
+    for key, value in own.items():
+        layer = key.removeprefix(CX_IMPACT_CHARGE + ".")
+        if layer != key:
+            if layer in CxLayer.VALUES and _is_number(value):
+                found[key] = float(value)
+        elif key.startswith(STAMPED) and _is_like(key, value):
+            found[key] = value
+    return found
+
+
+def _is_like(key: str, value: Any) -> bool:
+    """Whether a value has the type of this attribute of a verdict."""
+    if key in LISTS:
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if key in NUMBERS:
+        return _is_number(value)
+    return isinstance(value, bool) if key == CX_IMPACT_PARTIAL else isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def unjudged_summary(spans: list[Span], text: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cxotel._semconv import CX_CALL_ANNOUNCED, CX_LAYER
 from cxotel.desk import outbox, stamps, traces
 from cxotel.desk._sql import sql
-from cxotel.desk.facts import facets_of, summary_of, unjudged_summary
+from cxotel.desk.facts import facets_of, figures_of, stamp_on, summary_of, unjudged_summary
 from cxotel.desk.indexing import Index
 from cxotel.desk.lives import FINAL, PARTIAL, PROVISIONAL, RUNNING, UNJUDGED, from_text, state_of, to_text
 from cxotel.desk.settings import LAST_NS
@@ -248,6 +248,9 @@ class _Judgement:
         if self._shown is None and (life.trusted or not row.summary):
             self._shown = self._verdict(False)
         self._summary = summary_of(self._spans, self._shown) if self._shown is not None else row.summary
+        # Found and listed is a call by the verdict that is believed.
+        stamp = stamp_on(self._spans) if life.trusted else None
+        self._summary = self._summary | (figures_of(stamp) if stamp is not None else {})
 
     def told(self, now: int) -> list[tuple[Telling, float]]:
         """What was told, and seconds from the root's arrival until `now`."""

@@ -12,11 +12,26 @@ from cxotel.desk.lives import FINAL, PARTIAL, PROVISIONAL
 from cxotel.otlp.proto import attributes_of, value_of
 
 if TYPE_CHECKING:
-    from cxotel.desk.report import CallRow, Judged
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    from cxotel.desk.report import CallRow, Judged, Warned
     from cxotel.desk.store import Store
     from cxotel.desk.traces import Kept
 
 
+# A page shows so many spans and log records; the rest are on pages of their own.
+PART = 500
+# Rows and hops that are drawn.
+MOST_ROWS, MOST_HOPS = 60, 24
+# What a judge's word and ours are compared in.
+COMPARED = {
+    "cx.impact.severity": "Severity",
+    "cx.impact.lost_seconds": "Lost seconds",
+    "cx.impact.layer": "Main layer",
+    "cx.impact.owner": "Who can fix it",
+    "cx.impact.score": "Score",
+    "cx.impact.summary": "Sentence",
+}
 NO_TIME = (
     "No time of this call could be read: none of its spans has an id, a start, and an end that is not before "
     "its start. So nothing of it could be judged."
@@ -60,12 +75,72 @@ class LogLine:
     body: str
     service: str
     span_id: str
+    fields: list[tree.Field]
     attributes: list[tree.Field]
+    resource: list[tree.Field]
+    scope: list[tree.Field]
+
+
+@dataclass(slots=True)
+class Part:
+    """A part of a call's spans or log records.
+
+    Attributes:
+        what: spans or logs.
+        items: those of this part.
+        first: number of the first one, from 1.
+        total: of all parts.
+        number: of this part, from 1.
+    """
+
+    trace_id: str
+    what: str
+    items: list[Any]
+    first: int
+    total: int
+    number: int
+
+    @property
+    def others(self) -> list[tuple[int, str]]:
+        """All parts with their addresses, none if this is the only one."""
+        parts = -(-self.total // PART)
+        return (
+            []
+            if parts < 2
+            else [(n, f"/call/{self.trace_id}/{self.what}?part={n}") for n in range(1, parts + 1)]
+        )
+
+    @property
+    def last(self) -> int:
+        """Number of the last one."""
+        return self.first + len(self.items) - 1
+
+    def link(self, span_id: str) -> str:
+        """Where a span is to be seen: on this page, or on that of its part."""
+        if not span_id or self.total <= PART or any(node.id == span_id for node in self.items):
+            return f"#s-{span_id}"
+        return f"/call/{self.trace_id}/spans?span={span_id}#s-{span_id}"
+
+
+@dataclass(slots=True)
+class Difference:
+    """A figure of the verdict that came with the root, and what the desk reckons."""
+
+    label: str
+    stamped: str
+    reckoned: str
 
 
 @dataclass(slots=True)
 class OneCall:
-    """The page's data; `axis` covers the call with its set-up."""
+    """The page's data; `axis` covers the call with its set-up.
+
+    Attributes:
+        attributes: of the verdict that is shown: the root's own stamp where that is trusted.
+        trusted: it is.
+        differences: what the desk reckons otherwise.
+        hidden: rows and hops that are not drawn.
+    """
 
     row: CallRow
     attributes: dict[str, Any]
@@ -75,12 +150,16 @@ class OneCall:
     lost: list[timeline.Bar]
     rows: list[timeline.Row]
     hops: list[charts.Hop]
+    hidden: int
     blind: list[str]
     remarks: list[str]
-    nodes: list[tree.Node]
-    logs: list[LogLine]
+    warnings: list[Warned]
+    spans: Part
+    logs: Part
     judged_at: int
     replaced: list[Judged]
+    trusted: bool
+    differences: list[Difference]
 
     @property
     def layers_seen(self) -> list[str]:
@@ -100,21 +179,39 @@ def load(store: Store, trace_id: bytes) -> OneCall | None:
     kept, last = traces.settled(every), verdicts[-1]
     axis = Axis(row.summary["start"], row.summary["end"])
     names = {k.item.span_id.hex(): k for k in kept}
+    stamp = report.stamp_of(store, row, lambda: kept)
+    attributes = last.attributes if stamp is None else stamp
+    rows, hops = [], []
+    if axis.known:
+        rows, hops = timeline.rows(kept, axis, last.stretches), charts.hops(kept, axis, last.stretches)
+    request = report.stamped(every, verdicts, [one.spans for one in warnings], trusted=stamp is not None)
+    spans = _spans(row, request, axis)
+    for bar in (bar for one in rows for bar in one.bars):
+        bar.href = spans.link(bar.href.removeprefix("#s-"))
+    drawn = (
+        sorted(sorted(rows, key=lambda one: -one.seconds)[:MOST_ROWS], key=rows.index)
+        if len(rows) > MOST_ROWS
+        else rows
+    )
     return OneCall(
         row=row,
-        attributes=last.attributes,
+        attributes=attributes,
         axis=axis,
         shares=shares(row.summary.get("charges", {}), owners(last, names)),
         proofs=_proofs(last, names),
         lost=timeline.lost_stack(last.stretches, axis),
-        rows=timeline.rows(kept, axis, last.stretches) if axis.known else [],
-        hops=charts.hops(kept, axis, last.stretches) if axis.known else [],
-        blind=list(last.attributes.get(CX_IMPACT_UNOBSERVED, [])),
-        remarks=_remarks(row, last.attributes),
-        nodes=tree.nodes(report.stamped(every, verdicts, [one.spans for one in warnings]), axis),
-        logs=_logs(traces.logs_of(store, *ids)),
+        rows=drawn,
+        hops=hops[:MOST_HOPS],
+        hidden=len(rows) - len(drawn) + max(0, len(hops) - MOST_HOPS),
+        blind=list(attributes.get(CX_IMPACT_UNOBSERVED, [])),
+        remarks=_remarks(row, attributes),
+        warnings=warnings,
+        spans=spans,
+        logs=_logs(row, traces.logs_of(store, *ids)),
         judged_at=last.at,
         replaced=verdicts[:-1],
+        trusted=stamp is not None,
+        differences=differences(attributes, last.attributes),
     )
 
 
@@ -129,9 +226,48 @@ def unjudged(store: Store, row: CallRow) -> dict[str, Any]:
         "summary": row.summary,
         "axis": axis,
         "judged": verdicts,
-        "nodes": tree.nodes(report.stamped(traces.spans_of(store, *ids), verdicts), axis),
-        "logs": _logs(traces.logs_of(store, *ids)),
+        "spans": _spans(row, report.stamped(traces.spans_of(store, *ids), verdicts), axis),
+        "logs": _logs(row, traces.logs_of(store, *ids)),
     }
+
+
+def spans_part(store: Store, row: CallRow, number: int, span_id: str = "") -> Part:
+    """A part of a call's spans: that with a span, else by number."""
+    trace_id = bytes.fromhex(row.trace_id)
+    ids = traces.ids_of(store, trace_id)
+    kept, warnings = traces.spans_of(store, *ids), report.warnings_of(store, trace_id)
+    trusted = report.stamp_of(store, row, lambda: traces.settled(kept)) is not None
+    request = report.stamped(
+        kept, report.verdicts_of(store, trace_id), [one.spans for one in warnings], trusted=trusted
+    )
+    return _spans(row, request, Axis(row.summary["start"], row.summary["end"]), number, span_id)
+
+
+def logs_part(store: Store, row: CallRow, number: int) -> Part:
+    """A part of a call's log records."""
+    ids = traces.ids_of(store, bytes.fromhex(row.trace_id))
+    return _logs(row, traces.logs_of(store, *ids), number)
+
+
+def differences(stamped: dict[str, Any], reckoned: dict[str, Any]) -> list[Difference]:
+    """In what two verdicts differ that a reader would ask about."""
+    return [
+        Difference(label, words.plain(stamped.get(key, "")), words.plain(reckoned.get(key, "")))
+        for key, label in COMPARED.items()
+        if stamped.get(key, "") != reckoned.get(key, "")
+    ]
+
+
+def _spans(
+    row: CallRow, request: ExportTraceServiceRequest, axis: Axis, number: int = 1, span_id: str = ""
+) -> Part:
+    placed = tree.order(request)
+    if span_id:
+        wanted = bytes.fromhex(span_id)
+        number = next((i // PART + 1 for i, one in enumerate(placed) if one.span.span_id == wanted), 1)
+    first = (number - 1) * PART
+    items = [tree.node(one, axis) for one in placed[first : first + PART]]
+    return Part(row.trace_id, "spans", items, first + 1, len(placed), number)
 
 
 def owners(verdict: Judged, spans: dict[str, Kept]) -> dict[str, str]:
@@ -229,23 +365,31 @@ def _things(number: int, noun: str) -> str:
     return f"{number} " + " or ".join(f"{word}s" for word in noun.split(" or "))
 
 
-def _logs(kept: list[Kept]) -> list[LogLine]:
-    lines = []
-    for one in kept:
-        record = one.item
-        service = attributes_of(one.resource.attributes).get("service.name")
-        lines.append(
-            LogLine(
-                record.time_unix_nano or record.observed_time_unix_nano or one.received,
-                record.severity_text or ("" if not record.severity_number else str(record.severity_number)),
-                getattr(record, "event_name", ""),  # since OTLP 1.5; kept in the bytes all the same
-                words.plain(body) if (body := value_of(record.body)) is not None else "",
-                service if isinstance(service, str) else "",
-                record.span_id.hex(),
-                tree.table(attributes_of(record.attributes)),
-            )
-        )
-    return sorted(lines, key=lambda line: line.at)
+def _logs(row: CallRow, kept: list[Kept], number: int = 1) -> Part:
+    kept = sorted(
+        kept, key=lambda one: one.item.time_unix_nano or one.item.observed_time_unix_nano or one.received
+    )
+    first = (number - 1) * PART
+    return Part(
+        row.trace_id, "logs", [_log(one) for one in kept[first : first + PART]], first + 1, len(kept), number
+    )
+
+
+def _log(one: Kept) -> LogLine:
+    record = one.item
+    service = attributes_of(one.resource.attributes).get("service.name")
+    return LogLine(
+        record.time_unix_nano or record.observed_time_unix_nano or one.received,
+        record.severity_text or ("" if not record.severity_number else str(record.severity_number)),
+        getattr(record, "event_name", ""),  # since OTLP 1.5; kept in the bytes all the same
+        words.plain(body) if (body := value_of(record.body)) is not None else "",
+        service if isinstance(service, str) else "",
+        record.span_id.hex(),
+        tree.log_fields(record),
+        tree.table(attributes_of(record.attributes)),
+        tree.resource_fields(one.resource, one.resource_schema_url),
+        tree.scope_fields(one.scope, one.scope_schema_url),
+    )
 
 
 def state_text(row: CallRow, grace: float) -> str:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 GROUPS: dict[str, tuple[str, ...]] = {
     "Addresses": ("host", "grpc_port", "http_port", "web_port"),
     "What is kept": ("db",),
-    "When calls are judged": ("grace", "idle"),
+    "When calls are judged": ("grace", "idle", "trust_stamped"),
     "Handing on": ("forward", "forward_headers_file", "forward_certificate", "forward_queue"),
+    "The pages": ("links",),
     "Operation": ("config", "log_format", "log_level", "ready_behind"),
 }
 MORE = "More"

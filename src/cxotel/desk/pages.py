@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cxotel._version import __version__
-from cxotel.desk import forward, onecall, report, traces, wire, words
+from cxotel.desk import finding, forward, now, onecall, report, traces, wire, words
+from cxotel.desk.axis import Axis
+from cxotel.desk.facts import MAX_WORD
 from cxotel.desk.guard import LoopbackGuard
 from cxotel.desk.lives import UNJUDGED
 from cxotel.desk.store import StoreBusyError
+from cxotel.ids import call_ids
 from cxotel.otlp.stamping import ERROR_FROM
 
 if TYPE_CHECKING:
@@ -36,16 +40,17 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from cxotel.desk.app import Changes
+    from cxotel.desk.links import Link
+    from cxotel.desk.report import CallRow
     from cxotel.desk.settings import Timing
     from cxotel.desk.store import Store
 
 PAGE = 50
 MOST_API = 500
-LAST = 2**63 - 1
 # Nothing from elsewhere, no inline script or style: a hostile name that slipped through could do nothing.
 SECURITY = {
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-opener-policy": b"same-origin",
@@ -55,6 +60,8 @@ SECURITY = {
 HEARTBEAT_SECONDS = 15.0
 # An open page asks again at most this often, however many verdicts come.
 CHANGE_SECONDS = 0.5
+# Whether there is one to tell of costs nothing to look.
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,16 @@ class Addresses:
 class Pages:
     """The endpoints, over one store."""
 
-    def __init__(self, store: Store, changes: Changes, timing: Timing, addresses: Addresses) -> None:
+    def __init__(
+        self,
+        store: Store,
+        changes: Changes,
+        timing: Timing,
+        addresses: Addresses,
+        links: tuple[Link, ...] = (),
+    ) -> None:
         self._store, self._changes, self._timing, self._addresses = store, changes, timing, addresses
+        self._links = links
         self._templates = Environment(
             loader=PackageLoader("cxotel.desk"),
             autoescape=True,
@@ -85,41 +100,84 @@ class Pages:
             shares=onecall.shares,
             addresses=addresses,
             trouble=lambda: store.trouble,
+            calls_with=_calls_with,
         )
 
     def calls(self, request: Request) -> Response:
-        """GET /: all calls, newest first; `?before=<ns>-<trace id>` goes on where a page ended."""
-        started, trace_id = _cursor(request.query_params.get("before", ""))
-        rows = report.calls_before(self._store, started, trace_id, PAGE + 1)
-        older = f"{rows[PAGE - 1].started}-{rows[PAGE - 1].trace_id}" if len(rows) > PAGE else ""
-        rows = rows[:PAGE]
+        """GET /: calls, newest first; the filter is the address, and `before` goes on where a page ended."""
+        asked, place = _asked(request, "before")
+        before = request.query_params.get("before", "")
+        canonical = asked.query(before=before)
+        if request.url.query != canonical:  # a form sends its empty fields too
+            return RedirectResponse(asked.address(before=before), 303)
+        if asked == finding.Filter(q=asked.q) and asked.q and not before:
+            only = finding.traces_of(self._store, asked.q)
+            if len(only) == 1 and not self._store.rows("word_of", "customer", asked.q):
+                return RedirectResponse(f"/call/{only[0].hex()}", 303)
+        found = finding.find(self._store, asked, place, PAGE, time.time_ns())
         charges: Counter[str] = Counter()
-        for row in rows:
+        for row in found.rows:
             charges.update(row.summary.get("charges", {}))
         ((calls, others),) = self._store.rows("calls_count")
+        kinds = [kind for kind in finding.KINDS if kind != "customer"]
         return self._page(
             "calls.html",
-            rows=rows,
-            older=older,
-            first=started == LAST,
-            total=calls,
+            asked=asked,
+            offers=[(kind, finding.offered(self._store, asked, kind)) for kind in kinds],
+            rows=found.rows,
+            older=asked.address(before=str(found.next)) if found.next else "",
+            looked_to=found.looked_to,
+            first=not before,
+            total=found.total if asked else calls,
+            any_calls=calls,
             others=others,
             all_shares=onecall.shares(dict(charges)),
             lost=sum(charges.values()),
-            spoken=sum((row.length or 0) for row in rows) / 1e9,
-            hurt=sum(row.summary.get("severity") in ERROR_FROM for row in rows),
+            spoken=sum((row.length or 0) for row in found.rows) / 1e9,
+            hurt=sum(row.summary.get("severity") in ERROR_FROM for row in found.rows),
             counts=self._odd_counts(),
         )
 
+    def now(self, _request: Request) -> Response:
+        """GET /now: running calls, the last hour against the usual, its verdicts."""
+        found = now.load(self._store, time.time_ns())
+        return self._page("now.html", now=found, idle=self._timing.idle, counts=self._odd_counts())
+
+    def now_json(self, _request: Request) -> Response:
+        """GET /now.json: the same."""
+        return JSONResponse(now.as_json(now.load(self._store, time.time_ns())))
+
+    def call_of_key(self, request: Request) -> Response:
+        """GET /call?key=[&namespace=]: to the page of the call with that key; .json to its verdict."""
+        key, namespace = (request.query_params.get(name, "").strip() for name in ("key", "namespace"))
+        if not key:
+            raise HTTPException(
+                400, "Give the call key: /call?key=... and, if it is not the only one, &namespace=..."
+            )
+        if namespace:
+            ids = [bytes.fromhex(call_ids(key, namespace).trace_id_hex)]
+        else:
+            ids = finding.traces_of(self._store, key)
+        rows = [row for one in ids if (row := report.call_row(self._store, one)) is not None]
+        if len(rows) > 1:
+            path = "/calls.json" if request.url.path.endswith(".json") else "/"
+            return RedirectResponse(finding.Filter(q=key).address(path), 303)
+        if not rows:
+            where = f" in namespace {namespace!r}" if namespace else ""
+            raise HTTPException(404, f"No call with the key {key!r}{where} was received here.")
+        ending = ".json" if request.url.path.endswith(".json") else ""
+        return RedirectResponse(f"/call/{rows[0].trace_id}{ending}", 303)
+
     def call(self, request: Request) -> Response:
-        """GET /call/{trace_id}: one call."""
-        trace_id = _trace_id(request)
-        row = report.call_row(self._store, trace_id)
-        if row is not None and row.state == UNJUDGED:
+        """GET /call/{trace_id}: one call; 303 from another of its trace ids."""
+        row = self._row(request)
+        if _trace_id(request).hex() != row.trace_id:
+            return RedirectResponse(f"/call/{row.trace_id}", 303)
+        if row.state == UNJUDGED:
             return self._page(
                 "unjudged.html", counts=self._odd_counts(), **onecall.unjudged(self._store, row)
             )
-        call = onecall.load(self._store, trace_id)
+        call = onecall.load(self._store, bytes.fromhex(row.trace_id))
         if call is None:
             raise HTTPException(404, "No call with this trace id was received here.")
         return self._page(
@@ -127,7 +185,25 @@ class Pages:
             call=call,
             summary=call.row.summary,
             state=onecall.state_text(call.row, self._timing.grace),
+            links=[(link.name, link.address(row)) for link in self._links],
             counts=self._odd_counts(),
+        )
+
+    def part(self, request: Request) -> Response:
+        """GET /call/{trace_id}/spans and /logs: a part; `?part=` by number, `?span=` with that span."""
+        row = self._row(request)
+        text, span_id = request.query_params.get("part", "1"), request.query_params.get("span", "")
+        if not _is_number(text) or not int(text[:9]) >= 1 or (span_id and not _is_hex(span_id, 16)):
+            raise HTTPException(400, "part must be a number from 1, span an id of 16 hex digits.")
+        if request.url.path.endswith("/logs"):
+            part = onecall.logs_part(self._store, row, int(text[:9]))
+        else:
+            part = onecall.spans_part(self._store, row, int(text[:9]), span_id)
+        if not part.items:
+            raise HTTPException(404, f"This call has no part {text} of its {part.what}.")
+        axis = Axis(row.summary["start"], row.summary["end"])
+        return self._page(
+            "part.html", row=row, summary=row.summary, part=part, axis=axis, counts=self._odd_counts()
         )
 
     def call_json(self, request: Request) -> Response:
@@ -147,18 +223,26 @@ class Pages:
         if not kept:
             raise HTTPException(404, "No span with this trace id was received here.")
         warnings = [one.spans for one in report.warnings_of(self._store, trace_id)]
-        stamped = report.stamped(kept, report.verdicts_of(self._store, trace_id), warnings)
+        trusted = (
+            row is not None and report.stamp_of(self._store, row, lambda: traces.settled(kept)) is not None
+        )
+        stamped = report.stamped(kept, report.verdicts_of(self._store, trace_id), warnings, trusted=trusted)
         return Response(json.dumps(wire.to_json(stamped)), media_type="application/json")
 
     def api_calls(self, request: Request) -> Response:
-        """GET /api/calls?limit=&before=: the list; `next` is the next page's `before`."""
-        started, trace_id = _cursor(request.query_params.get("before", ""))
+        """GET /api/calls, /calls.json: the list, same filters; `next` is the next page's `before`."""
+        asked, place = _asked(request, "before", "limit")
         text = request.query_params.get("limit", str(PAGE))
-        if not text.isdecimal() or not 1 <= int(text[:6]) <= MOST_API:
+        if not _is_number(text) or not 1 <= int(text[:6]) <= MOST_API:
             raise HTTPException(400, f"limit must be a number from 1 to {MOST_API}.")
-        rows = report.calls_before(self._store, started, trace_id, int(text))
-        following = f"{rows[-1].started}-{rows[-1].trace_id}" if len(rows) == int(text) else None
-        return JSONResponse({"calls": [report.summary_report(row) for row in rows], "next": following})
+        found = finding.find(self._store, asked, place, int(text), time.time_ns())
+        return JSONResponse(
+            {
+                "calls": [report.summary_report(row) for row in found.rows],
+                "next": str(found.next) if found.next else None,
+                "looked_to": found.looked_to,
+            }
+        )
 
     def received(self, _request: Request) -> Response:
         """GET /received: what came in, what was refused, what was odd."""
@@ -175,6 +259,15 @@ class Pages:
             destinations=forward.states(self._store, self._addresses.forwards),
         )
 
+    def received_json(self, _request: Request) -> Response:
+        """GET /received.json: the counts, their last times (ns) and latest reasons."""
+        return JSONResponse(
+            {
+                name: {"value": value, "last": last, "note": note}
+                for name, value, last, note in self._store.rows("counters")
+            }
+        )
+
     async def events(self, request: Request) -> Response:
         """GET /events[?call=<trace id>]: server-sent events, one for each new verdict (of that call)."""
         text = request.query_params.get("call", "")
@@ -187,20 +280,20 @@ class Pages:
 
     async def _events(self, trace_id: bytes) -> AsyncIterator[str]:
         seen, revision = self._changes.number, await self._revision(trace_id)
-        silent = 0.0
+        silent = CHANGE_SECONDS
         yield "retry: 2000\n\n"
         while not self._changes.closed:
-            await asyncio.sleep(CHANGE_SECONDS)
-            silent += CHANGE_SECONDS
+            await asyncio.sleep(LOOK_SECONDS)
+            silent += LOOK_SECONDS
             number = self._changes.number
-            if number != seen:
+            if number != seen and silent >= CHANGE_SECONDS:
                 seen, before = number, revision
                 revision = await self._revision(trace_id)
                 if not trace_id or revision != before:
                     silent = 0.0
                     yield f"event: change\ndata: {number}\n\n"
             if silent >= HEARTBEAT_SECONDS:
-                silent = 0.0
+                silent = CHANGE_SECONDS
                 yield ": still here\n\n"
 
     async def _revision(self, trace_id: bytes) -> int:
@@ -209,11 +302,11 @@ class Pages:
         row = await run_in_threadpool(report.call_row, self._store, trace_id)
         return row.revision if row is not None else 0
 
-    def error(self, _request: Request, error: Exception) -> Response:
+    def error(self, request: Request, error: Exception) -> Response:
         """A page for what was not found or not understood."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         text = error.detail if isinstance(error, HTTPException) else "Something went wrong on our side."
-        if _request.url.path.startswith("/api/") or _request.url.path.endswith(".json"):
+        if request.url.path.startswith("/api/") or request.url.path.endswith(".json"):
             return JSONResponse({"error": text}, status)
         return self._page("error.html", status, text=text, status=status, counts={})
 
@@ -222,6 +315,12 @@ class Pages:
         trouble = self._store.trouble
         text = trouble.text if trouble else "The desk cannot read its file just now."
         return self.error(request, HTTPException(503, text, {"retry-after": "2"}))
+
+    def _row(self, request: Request) -> CallRow:
+        row = report.call_row(self._store, _trace_id(request))
+        if row is None or not row.summary:
+            raise HTTPException(404, "No call with this trace id was received here.")
+        return row
 
     def _odd_counts(self) -> dict[str, int]:
         return {name: value for name, value, _, _ in self._store.rows("counters")}
@@ -237,19 +336,28 @@ def app(
     host: str,
     timing: Timing,
     addresses: Addresses,
+    links: tuple[Link, ...] = (),
     more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The ASGI application; `more` are routes beside the pages."""
-    pages = Pages(store, changes, timing, addresses)
+    pages = Pages(store, changes, timing, addresses, links)
     application = Starlette(
         routes=[
             *more,
             Route("/", pages.calls),
+            Route("/now", pages.now),
+            Route("/now.json", pages.now_json),
             Route("/received", pages.received),
+            Route("/received.json", pages.received_json),
             Route("/events", pages.events),
             Route("/api/calls", pages.api_calls),
+            Route("/calls.json", pages.api_calls),
+            Route("/call", pages.call_of_key),
+            Route("/call.json", pages.call_of_key),
             Route("/call/{trace_id}.json", pages.call_json),
             Route("/call/{trace_id}/otlp.json", pages.call_otlp),
+            Route("/call/{trace_id}/spans", pages.part),
+            Route("/call/{trace_id}/logs", pages.part),
             Route("/call/{trace_id}", pages.call),
             Mount("/static", StaticFiles(packages=[("cxotel.desk", "static")])),
         ],
@@ -282,8 +390,20 @@ def _select_prefix(counts: dict[str, int], prefix: str) -> int:
     return sum(value for name, value in counts.items() if name.startswith(prefix))
 
 
+def _calls_with(kind: str, value: str) -> str:
+    return finding.Filter(words={kind: (value[:MAX_WORD],)}).address()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _is_hex(text: str, length: int) -> bool:
+    return len(text) == length and all(digit in "0123456789abcdef" for digit in text)
+
+
 def _is_trace_id(text: str) -> bool:
-    return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
+    return _is_hex(text, 32)
 
 
 def _trace_id(request: Request) -> bytes:
@@ -293,10 +413,9 @@ def _trace_id(request: Request) -> bytes:
     return bytes.fromhex(text)
 
 
-def _cursor(text: str) -> tuple[int, bytes]:
-    if not text:
-        return LAST, b"\xff" * 16
-    started, _, trace_id = text.partition("-")
-    if not started.isdecimal() or int(started[:20]) > LAST or not _is_trace_id(trace_id):
-        raise HTTPException(400, "before must be what an earlier page gave: a time in ns, -, and a trace id.")
-    return int(started), bytes.fromhex(trace_id)
+def _asked(request: Request, *others: str) -> tuple[finding.Filter, finding.Place]:
+    try:
+        asked = finding.filter_of(request.query_params.multi_items(), others)
+        return asked, finding.place_of(request.query_params.get("before", ""))
+    except finding.FilterError as error:
+        raise HTTPException(400, str(error)) from None

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cxotel.desk import stamps, traces
-from cxotel.desk.facts import root_of
+from cxotel.desk.facts import root_of, stamp_on
 from cxotel.desk.lives import UNJUDGED
 from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.impact.lifecycle import CORRECTION, JUDGED, PARTIAL_CALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -75,9 +75,9 @@ def call_row(store: Store, trace_id: bytes) -> CallRow | None:
     return row_from(rows[0]) if rows else None
 
 
-def calls_before(store: Store, started: int, trace_id: bytes, limit: int) -> list[CallRow]:
-    """Calls that started earlier than a given one, newest first."""
-    return [row_from(row) for row in store.rows("calls_page", started, trace_id, limit)]
+def calls_before(store: Store, started: int, trace_id: bytes, since: int, limit: int) -> list[CallRow]:
+    """Calls behind a place in the list, newest first, that did not start before `since`."""
+    return [row_from(row) for row in store.rows("calls_page", started, trace_id, since, limit)]
 
 
 def verdicts_of(store: Store, trace_id: bytes) -> list[Judged]:
@@ -117,6 +117,8 @@ def summary_report(row: CallRow) -> dict[str, Any]:
 def verdict_report(store: Store, trace_id: bytes) -> dict[str, Any] | None:
     """A call as `/call/<trace_id>.json` has it: the verdict that holds now, and those it replaced.
 
+    Where a verdict that came with the root is trusted, that one is it, and `reckoned` is the desk's own.
+
     A call that was not judged, since its work is too much, has no attributes, and replaced all it had.
     """
     row = call_row(store, trace_id)
@@ -126,25 +128,36 @@ def verdict_report(store: Store, trace_id: bytes) -> dict[str, Any] | None:
     if row is None or not verdicts:
         return None
     last = verdicts[-1]
+    ids = traces.ids_of(store, bytes.fromhex(row.trace_id))
+    stamp = stamp_of(store, row, lambda: traces.settled(traces.spans_of(store, *ids)))
     return {
         **summary_report(row),
         "judged_at": last.at,
-        "attributes": last.attributes,
+        "attributes": last.attributes if stamp is None else stamp,
+        **({} if stamp is None else {"reckoned": last.attributes}),
         "evidence": last.evidence,
         "stretches": last.stretches,
         "replaced": [{"at": v.at, "attributes": v.attributes} for v in verdicts[:-1]],
     }
 
 
+def stamp_of(store: Store, row: CallRow, kept: Callable[[], list[Kept]]) -> dict[str, Any] | None:
+    """The verdict with which the call's root came, where that is trusted; `kept` gives the call's spans."""
+    trusted = row.state != UNJUDGED and store.rows("is_trusted", bytes.fromhex(row.trace_id)) == [(1,)]
+    return stamp_on(traces.models(kept())) if trusted else None
+
+
 def stamped(
-    kept: list[Kept], verdicts: list[Judged], warnings: Iterable[bytes] = ()
+    kept: list[Kept], verdicts: list[Judged], warnings: Iterable[bytes] = (), *, trusted: bool = False
 ) -> ExportTraceServiceRequest:
     """The whole trace as it is handed on: spans as received, the root with the verdict, what the judge adds.
 
     A span that went out never changes, so the root carries the verdict with which it went out, and each
     correction is a span `impact correction` of its own. Spans and stamps of another judge are left out: this
-    one judged anew.
+    one judged anew, unless that one is `trusted`: then all is as it came.
     """
+    if trusted:
+        return traces.to_request(traces.settled(kept))
     root = root_of(traces.models(kept))
     root_id = bytes.fromhex(root.span_id) if root is not None else None
     request = traces.to_request(k for k in traces.settled(kept) if k.scope.name != IMPACT_SCOPE)

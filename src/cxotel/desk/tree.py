@@ -11,7 +11,7 @@ from cxotel.impact.evidence import SCOPE as IMPACT_SCOPE
 from cxotel.otlp.proto import attributes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -25,11 +25,12 @@ DEEPEST = 12
 
 @dataclass(slots=True)
 class Field:
-    """One line of a table: name, text, type."""
+    """One line of a table: name, text, type, and what the name means in plain words, "" where unknown."""
 
     name: str
     text: str
     kind: str
+    label: str = ""
 
 
 @dataclass(slots=True)
@@ -58,17 +59,20 @@ class Node:
 
 
 @dataclass(slots=True)
-class _Placed:
+class Placed:
+    """A span in waterfall order, with the groups of its request."""
+
     span: Any
     group: Any
     scoped: Any
-    children: list[_Placed] = field(default_factory=list)
+    depth: int = 0
+    children: list[Placed] = field(default_factory=list)
 
 
-def nodes(request: ExportTraceServiceRequest, axis: Axis) -> list[Node]:
+def order(request: ExportTraceServiceRequest) -> list[Placed]:
     """All spans: parents before children, siblings by start; without its parent a span stands at the top."""
     placed = [
-        _Placed(span, group, scoped)
+        Placed(span, group, scoped)
         for group in request.resource_spans
         for scoped in group.scope_spans
         for span in scoped.spans
@@ -82,27 +86,29 @@ def nodes(request: ExportTraceServiceRequest, axis: Axis) -> list[Node]:
             tops.append(one)
         else:
             parent.children.append(one)
-    found: list[Node] = []
+    found: list[Placed] = []
     seen: set[int] = set()
-    _walk(tops, found, seen, axis)
+    _walk(tops, found, seen)
     for one in placed:  # spans that are each other's parents hang under no top
         if id(one) not in seen:
-            _walk([one], found, seen, axis)
+            _walk([one], found, seen)
     return found
 
 
-def _walk(tops: list[_Placed], found: list[Node], seen: set[int], axis: Axis) -> None:
+def _walk(tops: list[Placed], found: list[Placed], seen: set[int]) -> None:
     stack = [(one, 0) for one in reversed(tops)]
     while stack:
         one, depth = stack.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))
-        found.append(_node(one, depth, axis))
+        one.depth = depth
+        found.append(one)
         stack += [(child, depth + 1) for child in reversed(one.children)]
 
 
-def _node(one: _Placed, depth: int, axis: Axis) -> Node:
+def node(one: Placed, axis: Axis) -> Node:
+    """All that is shown of a span."""
     span, resource, scope = one.span, one.group.resource, one.scoped.scope
     attributes = attributes_of(span.attributes)
     layer = attributes.get(CX_LAYER, attributes.get(CX_EVIDENCE_LAYER))
@@ -111,7 +117,7 @@ def _node(one: _Placed, depth: int, axis: Axis) -> Node:
     return Node(
         id=span.span_id.hex(),
         name=span.name or "(no name)",
-        depth=min(depth, DEEPEST),
+        depth=min(one.depth, DEEPEST),
         layer=layer if isinstance(layer, str) else "",
         service=service if isinstance(service, str) else "",
         ours=scope.name == IMPACT_SCOPE,
@@ -124,21 +130,14 @@ def _node(one: _Placed, depth: int, axis: Axis) -> Node:
         start=start,
         fields=_fields(span),
         attributes=table(attributes),
-        resource=[
-            *table(attributes_of(resource.attributes)),
-            *_named({"schema URL": one.group.schema_url, "dropped": resource.dropped_attributes_count}),
-        ],
-        scope=[
-            *_named({"name": scope.name, "version": scope.version, "schema URL": one.scoped.schema_url}),
-            *table(attributes_of(scope.attributes)),
-            *_named({"dropped": scope.dropped_attributes_count}),
-        ],
+        resource=resource_fields(resource, one.group.schema_url),
+        scope=scope_fields(scope, one.scoped.schema_url),
         events=[(event.name, event.time_unix_nano, _more(event)) for event in span.events],
         links=[
             (
                 link.trace_id.hex(),
                 link.span_id.hex(),
-                [*_named({"trace state": link.trace_state}), *_more(link)],
+                [*_named({"trace state": link.trace_state, "flags": _flags(link.flags)}), *_more(link)],
             )
             for link in span.links
         ],
@@ -165,10 +164,12 @@ def _fields(span: Any) -> list[Field]:
             "span id": span.span_id.hex() or "(none)",
             "parent": span.parent_span_id.hex(),
             "kind": KINDS[span.kind] if 0 <= span.kind < len(KINDS) else str(span.kind),
+            "start": _nanos(span.start_time_unix_nano),
+            "end": _nanos(span.end_time_unix_nano),
             "status": status,
             "status message": span.status.message,
             "trace state": span.trace_state,
-            "flags": f"0x{span.flags:x}" if span.flags else "",
+            "flags": _flags(span.flags),
             "dropped attributes": span.dropped_attributes_count,
             "dropped events": span.dropped_events_count,
             "dropped links": span.dropped_links_count,
@@ -176,8 +177,66 @@ def _fields(span: Any) -> list[Field]:
     )
 
 
+def resource_fields(resource: Any, schema_url: str) -> list[Field]:
+    """What is said of who sent it."""
+    return [
+        *table(attributes_of(resource.attributes)),
+        *_named({"schema URL": schema_url, "dropped attributes": resource.dropped_attributes_count}),
+        *(field for ref in getattr(resource, "entity_refs", ()) for field in _entity(ref)),  # OTLP 1.6
+    ]
+
+
+def scope_fields(scope: Any, schema_url: str) -> list[Field]:
+    """What is said of the library that made it."""
+    return [
+        *_named({"name": scope.name, "version": scope.version, "schema URL": schema_url}),
+        *table(attributes_of(scope.attributes)),
+        *_named({"dropped attributes": scope.dropped_attributes_count}),
+    ]
+
+
+def log_fields(record: Any) -> list[Field]:
+    """What is no attribute of a log record; what is not set is left out."""
+    return _named(
+        {
+            "event name": getattr(record, "event_name", ""),  # OTLP 1.5
+            "time": _nanos(record.time_unix_nano),
+            "observed": _nanos(record.observed_time_unix_nano),
+            "severity": record.severity_text,
+            "severity number": record.severity_number,
+            "span id": record.span_id.hex(),
+            "flags": _flags(record.flags),
+            "dropped attributes": record.dropped_attributes_count,
+        }
+    )
+
+
+def _entity(ref: Any) -> list[Field]:
+    return _named(
+        {
+            "entity": ref.type,
+            "entity schema URL": ref.schema_url,
+            "entity id": ", ".join(ref.id_keys),
+            "entity description": ", ".join(ref.description_keys),
+        }
+    )
+
+
+def _flags(flags: int) -> str:
+    return f"0x{flags:x}" if flags else ""
+
+
+def _nanos(at: int) -> str:
+    """A time as OTLP has it, and in UTC."""
+    moment = words.moment(at)
+    return f"{at} ns ({moment.isoformat(timespec='microseconds')})" if moment else str(at or "")
+
+
 def _more(holder: Any) -> list[Field]:
-    return [*table(attributes_of(holder.attributes)), *_named({"dropped": holder.dropped_attributes_count})]
+    return [
+        *table(attributes_of(holder.attributes)),
+        *_named({"dropped attributes": holder.dropped_attributes_count}),
+    ]
 
 
 def _named(values: Mapping[str, Any]) -> list[Field]:
@@ -186,9 +245,7 @@ def _named(values: Mapping[str, Any]) -> list[Field]:
 
 def table(attributes: Mapping[str, Any]) -> list[Field]:
     """Attributes by name, each with its type."""
-    return [Field(key, words.plain(value), words.kind(value)) for key, value in sorted(attributes.items())]
-
-
-def services(found: Iterable[Node]) -> list[str]:
-    """Who sent spans, without the judge."""
-    return sorted({node.service for node in found if node.service and not node.ours})
+    return [
+        Field(key, words.plain(value), words.kind(value), words.label(key))
+        for key, value in sorted(attributes.items())
+    ]

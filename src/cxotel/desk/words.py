@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cxotel.desk._labels import LABELS, TEMPLATES
 from cxotel.impact import DEFAULT
 
 # In path order, as the model has it.
@@ -78,6 +79,59 @@ OUTCOMES = {
     "abandoned": "Abandoned",
     "dropped": "Dropped",
     "failed": "Failed",
+}
+STATES = {
+    "running": "Running",
+    "provisional": "Just ended",
+    "final": "Judged",
+    "partial": "End never came",
+    "unjudged": "Not judged",
+}
+# What calls are found by.
+KINDS = {
+    "severity": "Severity",
+    "layer": "Main layer",
+    "charged": "Any loss in",
+    "owner": "Who can fix it",
+    "queue": "Queue",
+    "carrier": "Carrier",
+    "headset": "Headset",
+    "partner": "Partner",
+    "site": "Site",
+    "outcome": "Outcome",
+    "state": "State",
+    "customer": "Customer",
+    "q": "Search",
+    "since": "From",
+    "until": "To",
+}
+VALUES = {"severity": SEVERITIES, "layer": LAYERS, "charged": LAYERS, "outcome": OUTCOMES, "state": STATES}
+# OpenTelemetry's own names that the registry reuses.
+REUSED = {
+    "browser.brands": "Browser and its versions",
+    "browser.mobile": "Whether the browser runs on a phone",
+    "browser.platform": "System that the browser runs on",
+    "error.type": "Kind of error",
+    "hw.firmware_version": "Firmware of the device",
+    "hw.id": "Id of the device",
+    "hw.model": "Model of the headset or device",
+    "hw.name": "Name of the headset or device",
+    "hw.vendor": "Maker of the device",
+    "network.carrier.name": "Mobile network",
+    "network.connection.type": "Kind of network connection",
+    "network.peer.address": "Address of the other end",
+    "network.peer.port": "Port of the other end",
+    "network.protocol.name": "Protocol",
+    "network.protocol.version": "Version of the protocol",
+    "network.transport": "Transport",
+    "os.name": "Operating system",
+    "os.version": "Version of the operating system",
+    "service.name": "Service that sent it",
+    "service.peer.name": "Service at the other end",
+    "session.id": "Session",
+    "user_agent.name": "Program",
+    "user_agent.original": "Program, as it calls itself",
+    "user_agent.version": "Version of the program",
 }
 COUNTERS = {
     "received.spans": "Spans kept",
@@ -198,6 +252,19 @@ def severity(name: str, lost_seconds: float) -> str:
     if name == "none" and lost_seconds > 0:
         return f"Below {_FLOORS['minor']}"
     return SEVERITIES.get(name, name)
+
+
+def label(key: str) -> str:
+    """What an attribute means in plain words, "" for one that neither the registry nor we know."""
+    found = LABELS.get(key) or REUSED.get(key)
+    if found:
+        return found
+    return next((text for begin, text in TEMPLATES.items() if key.startswith(begin + ".")), "")
+
+
+def value(kind: str, text: str) -> str:
+    """A filter's value in plain words; names stand as they are."""
+    return VALUES.get(kind, {}).get(text, text)
 
 
 def layer(name: str) -> str:

@@ -124,3 +124,44 @@ CREATE TABLE erased (
   trace_id BLOB PRIMARY KEY,
   at       INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Traces that are no call, to be counted.
+CREATE INDEX call_other ON call (is_call) WHERE NOT is_call;
+
+-- Calls and lost seconds by the minute in which calls started, for what is usual at an hour; kept for 15 days.
+CREATE TABLE lost (
+  minute  INTEGER NOT NULL,          -- since the epoch
+  layer   TEXT NOT NULL,             -- '': all calls
+  calls   INTEGER NOT NULL,          -- that lost something there
+  seconds REAL NOT NULL,
+  PRIMARY KEY (minute, layer)
+) WITHOUT ROWID;
+
+CREATE TRIGGER lost_pruned AFTER INSERT ON lost WHEN new.layer = '' BEGIN
+  DELETE FROM lost WHERE minute < new.minute - 21600;
+END;
+CREATE TRIGGER call_judged AFTER UPDATE OF summary ON call
+WHEN old.started IS NULL OR old.started != new.started
+  OR json_extract(old.summary, '$.charges') != json_extract(new.summary, '$.charges') BEGIN
+  UPDATE lost SET calls = calls - 1 WHERE minute = old.started / 60000000000 AND layer = '';
+  UPDATE lost SET calls = lost.calls - 1, seconds = lost.seconds - was.value
+    FROM json_each(old.summary, '$.charges') AS was
+    WHERE lost.minute = old.started / 60000000000 AND lost.layer = was.key;
+  INSERT INTO lost SELECT new.started / 60000000000, '', 1, 0 WHERE true
+    ON CONFLICT (minute, layer) DO UPDATE SET calls = calls + 1;
+  INSERT INTO lost SELECT new.started / 60000000000, key, 1, value FROM json_each(new.summary, '$.charges') WHERE true
+    ON CONFLICT (minute, layer) DO UPDATE SET calls = calls + 1, seconds = seconds + excluded.seconds;
+END;
+-- What is no longer kept, or became part of another call, does not count.
+CREATE TRIGGER call_gone AFTER DELETE ON call WHEN old.started IS NOT NULL BEGIN
+  UPDATE lost SET calls = calls - 1 WHERE minute = old.started / 60000000000 AND layer = '';
+  UPDATE lost SET calls = lost.calls - 1, seconds = lost.seconds - was.value
+    FROM json_each(old.summary, '$.charges') AS was
+    WHERE lost.minute = old.started / 60000000000 AND lost.layer = was.key;
+END;
+-- Calls judged by the desk before.
+INSERT INTO lost
+SELECT started / 60000000000, '', count(*), 0 FROM call WHERE started IS NOT NULL GROUP BY 1
+UNION ALL
+SELECT started / 60000000000, key, count(*), sum(value)
+FROM call, json_each(call.summary, '$.charges') WHERE started IS NOT NULL GROUP BY 1, 2;

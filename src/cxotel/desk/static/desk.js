@@ -50,27 +50,136 @@ function offerOpenAll(root) {
   }
 }
 
-async function refresh() {
-  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const open = [...document.querySelectorAll("main details[open]")].map((one) => one.id);
+function secondsOf(value) {
+  if (value < 60) return Math.floor(value) + " s";
+  const [h, m, s] = [Math.floor(value / 3600), Math.floor(value / 60) % 60, Math.floor(value) % 60];
+  return [[h, "h"], [m, "min"], [s, "s"]].filter(([n]) => n).map(([n, unit]) => n + " " + unit).join(" ");
+}
+
+function tick() {
+  for (const element of document.querySelectorAll("[data-since]")) {
+    element.textContent = secondsOf(Math.max(0, Date.now() - Number(element.dataset.since)) / 1000);
+  }
+}
+
+function replaceParts(fresh, ids) {
+  const open = [...document.querySelectorAll("main details[open][id]")].map((one) => one.id);
   const focused = document.activeElement && document.activeElement.closest("[id]");
   const link = document.activeElement && document.activeElement.getAttribute("href");
-  for (const id of ["main", "foot"]) {
-    const part = document.adoptNode(fresh.getElementById(id));
+  for (const id of ids) {
+    const part = fresh.getElementById(id);
+    const old = document.getElementById(id);
+    if (!part || !old) continue;
+    document.adoptNode(part);
     localise(part);
     offerOpenAll(part);
-    document.getElementById(id).replaceWith(part);
+    old.replaceWith(part);
   }
   for (const id of open) {
-    const one = id && document.getElementById(id);
+    const one = document.getElementById(id);
     if (one) one.open = true;
   }
   const again = focused && focused.id && document.getElementById(focused.id);
   const back = again && ([...again.querySelectorAll("a")].find((one) => one.getAttribute("href") === link) || again);
-  if (back) back.focus({ preventScroll: true });
+  if (back && back !== document.activeElement) back.focus({ preventScroll: true });
+}
+
+// The list of calls changes under a reader's eyes only where nothing moves by it: known calls in their place, new
+// ones at once if the list is in sight from its top and neither pointed at nor focused; else they wait for a click.
+function mergeCalls(fresh) {
+  const list = document.getElementById("calls");
+  const next = fresh.getElementById("calls");
+  const known = new Map([...list.querySelectorAll(".item")].map((one) => [one.id, one]));
+  const items = [...next.querySelectorAll(".item")];
+  const added = items.filter((one) => !known.has(one.id));
+  const still = scrollY < 4 && !list.matches(":hover") && !list.contains(document.activeElement);
+  const news = document.getElementById("news");
+  if (still) {
+    replaceParts(fresh, ["together", "calls"]);
+    news.replaceChildren();
+    return;
+  }
+  for (const item of items) {
+    const old = known.get(item.id);
+    if (!old || old.dataset.revision === item.dataset.revision) continue;
+    const inside = old.contains(document.activeElement);
+    const copy = document.importNode(item, true);
+    localise(copy);
+    old.replaceWith(copy);
+    if (inside) copy.querySelector("a").focus({ preventScroll: true });
+  }
+  const oldest = items.length ? BigInt(items[items.length - 1].dataset.started) : 0n;
+  for (const [id, one] of known) {
+    const gone = BigInt(one.dataset.started) >= oldest && !items.some((item) => item.id === id);
+    document.getElementById(id).classList.toggle("gone", gone);
+  }
+  replaceParts(fresh, ["together"]);
+  if (!added.length) { news.replaceChildren(); return; }
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = added.length === items.length ? "Many new calls" : added.length + (added.length === 1 ? " new call" : " new calls");
+  button.addEventListener("click", () => {
+    replaceParts(fresh, ["calls"]);
+    news.replaceChildren();
+    scrollTo({ top: 0 });
+    const first = document.querySelector("#calls a");
+    if (first) first.focus({ preventScroll: true });
+  });
+  if (news.textContent !== button.textContent) news.replaceChildren(button);
+  else news.firstChild.replaceWith(button);
+}
+
+async function refresh() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const list = document.getElementById("calls");
+  if (list && "live" in list.dataset && fresh.getElementById("calls")) {
+    mergeCalls(fresh);
+    replaceParts(fresh, ["foot"]);
+  } else if (!document.activeElement || !document.activeElement.closest(".filters")) {
+    replaceParts(fresh, ["main", "foot"]);
+  }
+  tick();
   document.title = fresh.title;
+}
+
+function offerThemes() {
+  const button = document.querySelector("[data-theme-switch]");
+  const names = { "": "System’s theme", light: "Light", dark: "Dark" };
+  const order = ["", "light", "dark"];
+  function show() {
+    const now = document.documentElement.dataset.theme || "";
+    button.querySelector("[data-theme-name]").textContent = names[now];
+    button.title = "Theme: " + names[now];
+  }
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const next = order[(order.indexOf(document.documentElement.dataset.theme || "") + 1) % order.length];
+    if (next) document.documentElement.dataset.theme = next;
+    else delete document.documentElement.dataset.theme;
+    try {
+      if (next) localStorage.setItem("theme", next);
+      else localStorage.removeItem("theme");
+    } catch { /* not remembered, then */ }
+    show();
+  });
+  show();
+}
+
+// One list of a filter is open at a time, and Escape or a click elsewhere closes it.
+function closeDrops() {
+  const open = () => [...document.querySelectorAll(".kind[open]")];
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    for (const one of open()) {
+      one.open = false;
+      one.querySelector("summary").focus();
+    }
+  });
+  addEventListener("click", (event) => {
+    for (const one of open()) if (!one.contains(event.target)) one.open = false;
+  });
 }
 
 function listen() {
@@ -94,6 +203,8 @@ function listen() {
     if (lost) { lost = false; changed(); }
   });
   addEventListener("pagehide", () => events.close());
+  const again_after = Number(document.body.dataset.again || 0);
+  if (again_after) setInterval(() => { if (!document.hidden) changed(); }, again_after * 1000);
 }
 
 addEventListener("beforeprint", () => {
@@ -102,5 +213,11 @@ addEventListener("beforeprint", () => {
 addEventListener("hashchange", openTarget);
 localise(document);
 offerOpenAll(document);
+offerThemes();
+closeDrops();
 openTarget();
 listen();
+if (document.querySelector("[data-since]") || document.body.dataset.again) {
+  tick();
+  setInterval(tick, 1000);
+}

@@ -1,0 +1,1 @@
+SELECT id, calls FROM word WHERE kind = ? AND text = ?
