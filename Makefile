@@ -17,7 +17,7 @@ COLLECTOR := collector/_build/otelcol-cx
 GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build*' 2>/dev/null) collector/go.mod collector/go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs kill outage
+.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs kill outage fuzz
 .PHONY: serve-docs gen lock clean
 
 help: ## list the targets
@@ -106,6 +106,17 @@ e2e: .venv/.ready ## real browser, real backends, real Collector (installs Debia
 	elif [ "$$CI" = true ]; then echo "e2e: Go is missing, and CI must not skip the Collector components"; exit 1; \
 	else echo "e2e: there is no Go here (1.26 or newer); the tests of otelcol-cx are skipped unless it is built"; fi
 	$(PYTEST) -m e2e
+
+fuzz: .venv-fuzz/.ready ## a million bodies and a hundred thousand requests that nobody should send (about 8 minutes)
+	.venv-fuzz/bin/python tests/fuzz/bodies.py $(BODIES)
+	.venv-fuzz/bin/python tests/fuzz/requests.py $(REQUESTS)
+
+.venv-fuzz/.ready: .venv/.ready
+	@echo "setup: making .venv-fuzz, with atheris (Python 3.11 to 3.13 on Linux x86-64)"
+	@$(UV) venv --quiet --clear --python $(BIN)/python .venv-fuzz
+	@$(UV) export --quiet --frozen --all-extras --group dev --no-hashes --no-emit-project | $(UV) pip install --quiet --python .venv-fuzz -r - atheris==3.0.0
+	@$(UV) pip install --quiet --python .venv-fuzz --no-deps -e .
+	@touch $@
 
 kill: .venv/.ready $(COLLECTOR) ## SIGKILL otelcol-cx 200 times under load, with and without a queue, and a desk 100 times (20 minutes)
 	$(BIN)/python tests/e2e/kill.py $(KILL)

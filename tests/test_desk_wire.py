@@ -59,7 +59,6 @@ def test_an_id_that_is_no_hex_spoils_only_its_span(bad: str) -> None:
         (b'{"a": "\xff"}', "codec"),
         (b'{"resourceSpans": ' + b"[" * 5000 + b"]" * 5000 + b"}", "not"),
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": 7}]}]}', "spans"),
-        (b'{"resourceSpans": [{"scopeSpans": [null, {"spans": []}]}]}', "scopeSpans"),
         (b'{"resourceSpans": [{"resource": 7, "scopeSpans": [{"spans": []}]}]}', "resource"),
         (b'{"resourceSpans": [{"schemaUrl": "\\ud800"}]}', "schemaUrl"),
         (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
@@ -225,3 +224,19 @@ def test_no_json_crashes_the_decoder(tree: object) -> None:
     for signal in wire.SIGNALS:
         with suppress(wire.BadBodyError):
             wire.decode_json(signal, json.dumps(tree).encode())
+
+
+def test_what_is_no_object_in_a_list_costs_nothing_else() -> None:
+    """Text among scopes, beside a span that does not parse: the good span of the other scope is there."""
+    good = {"traceId": "5b" * 16, "spanId": "0a" * 8, "name": "good"}
+    scopes = ["0", None, {"spans": [{**good, "name": {"no": "text"}}]}, 7, {"spans": [good]}]
+    text = json.dumps({"resourceSpans": [{"scopeSpans": scopes}, "x"]})
+    request, spoiled = wire.decode_json(wire.TRACES, text.encode())
+    assert isinstance(request, ExportTraceServiceRequest)
+    spans = [span for scoped in request.resource_spans[0].scope_spans for span in scoped.spans]
+    assert [span.name for span in spans] == ["good"]
+    assert sorted(one.note[:40] for one in spoiled)[:2] == [
+        "something in resourceSpans is no object",
+        "something in scopeSpans is no object",
+    ]
+    assert len(spoiled) == 3

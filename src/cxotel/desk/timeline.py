@@ -58,7 +58,9 @@ def rows(spans: Iterable[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> 
     for kept in spans:
         attributes = attributes_of(kept.item.attributes)
         layer = attributes.get(CX_LAYER)
-        if kept.scope.name == IMPACT_SCOPE or layer not in words.LAYERS or kept.item.name in NOT_DRAWN:
+        if not isinstance(layer, str) or layer not in words.LAYERS:
+            continue
+        if kept.scope.name == IMPACT_SCOPE or kept.item.name in NOT_DRAWN:
             continue
         if not 0 < kept.item.start_time_unix_nano <= kept.item.end_time_unix_nano:
             continue

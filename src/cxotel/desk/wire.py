@@ -134,14 +134,14 @@ def _parse(tree: Any, message: Message) -> Message:
 
 def _span_by_span(tree: dict[str, Any]) -> tuple[Message, list[Spoiled]]:
     """As `decode_json` does; the tree loses its spans."""
+    spoiled: list[Spoiled] = []
     taken = [
         _take_spans(scoped)
-        for group in _objects(tree, "resourceSpans", "resource_spans")
-        for scoped in _objects(group, "scopeSpans", "scope_spans")
+        for group in _objects(spoiled, tree, "resourceSpans", "resource_spans")
+        for scoped in _objects(spoiled, group, "scopeSpans", "scope_spans")
     ]
     request = trace_service_pb2.ExportTraceServiceRequest()
-    _parse(tree, request)  # what is no object in a list fails here, so that both sides have the same scopes
-    spoiled: list[Spoiled] = []
+    _parse(tree, request)
     scopes = (scoped for group in request.resource_spans for scoped in group.scope_spans)
     for scoped, spans in zip(scopes, taken, strict=True):
         for tree_of_span in spans:
@@ -153,10 +153,19 @@ def _span_by_span(tree: dict[str, Any]) -> tuple[Message, list[Spoiled]]:
     return request, spoiled
 
 
-def _objects(node: dict[str, Any], *names: str) -> list[dict[str, Any]]:
-    """The objects in the list of this name, in JSON or protobuf; of both the last counts, as ever."""
+def _objects(spoiled: list[Spoiled], node: dict[str, Any], *names: str) -> list[dict[str, Any]]:
+    """The objects in the list of this name, in JSON or protobuf; of both the last counts, as ever.
+
+    What is no object is taken out of the list, so that both sides have the same ones.
+    """
     last = [value for name, value in node.items() if name in names][-1:]
-    return [item for value in last if isinstance(value, list) for item in value if isinstance(item, dict)]
+    if not last or not isinstance(last[0], list):
+        return []
+    kept = [item for item in last[0] if isinstance(item, dict)]
+    if len(kept) < len(last[0]):
+        spoiled.append(Spoiled(b"", f"something in {names[0]} is no object"))
+        last[0][:] = kept
+    return kept
 
 
 def _take_spans(scoped: dict[str, Any]) -> list[Any]:
