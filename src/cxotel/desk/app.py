@@ -20,7 +20,8 @@ from cxotel.desk.forward import Forwarder, Forwarding
 from cxotel.desk.judging import Worker
 from cxotel.desk.lives import FINAL, PARTIAL, Rules
 from cxotel.desk.receiver import Receiver
-from cxotel.desk.settings import READY_BEHIND, Timing
+from cxotel.desk.retention import Retention
+from cxotel.desk.settings import READY_BEHIND, Keep, Timing
 from cxotel.desk.store import MEMORY, Store, StoreBusyError, StoreError
 from cxotel.desk.telemetry import Telemetry
 
@@ -57,6 +58,7 @@ class Desk:
         http_port: OTLP/HTTP.
         web_port: the pages.
         timing: when calls are judged.
+        keep: how long calls are kept.
         ready_behind: seconds that sorting or judging may be late for the desk to call itself ready.
         environment: OTEL_* variables that say where the desk's own metrics go; nowhere if left out.
         forwarding: what is handed on to where.
@@ -76,6 +78,7 @@ class Desk:
         http_port: int = 0,
         web_port: int = 0,
         timing: Timing | None = None,
+        keep: Keep | None = None,
         ready_behind: float = READY_BEHIND,
         environment: Mapping[str, str] | None = None,
         forwarding: Forwarding | None = None,
@@ -83,7 +86,7 @@ class Desk:
         trust_stamped: bool = False,
     ) -> None:
         self._environment = environment or {}
-        self._ready_behind = ready_behind
+        self._keep, self._ready_behind = keep or Keep(), ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
         self._forwarding = forwarding or Forwarding()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
@@ -122,6 +125,9 @@ class Desk:
                 self._worker.start()
             except (StoreBusyError, sqlite3.DatabaseError) as error:
                 raise StoreError(self.store.trouble.text if self.store.trouble else str(error)) from error
+            self._retention = Retention(self.store, self._keep)
+            undo.callback(self._retention.close)
+            self._retention.start()
             receiver = Receiver(self.store, self._worker.wake, telemetry=self._telemetry)
             self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
             undo.callback(self._grpc.stop, None)
@@ -149,6 +155,7 @@ class Desk:
         self._grpc.stop(STOP_SECONDS).wait()
         self._web.close()
         self._worker.close()
+        self._retention.close()
         self.forwarder.close()
         self._telemetry.close()
         self.store.close()

@@ -17,7 +17,7 @@ from cxotel.desk.destination import DestinationError, read_destinations
 from cxotel.desk.forward import QUEUE_BYTES, Forwarding
 from cxotel.desk.guard import is_loopback
 from cxotel.desk.links import LinkError, parse
-from cxotel.desk.settings import READY_BEHIND, Timing, default_db
+from cxotel.desk.settings import KEEP_DAYS, READY_BEHIND, Keep, Timing, default_db
 from cxotel.desk.store import StoreError
 
 PORT = click.IntRange(0, 65535)
@@ -47,6 +47,20 @@ log = logging.getLogger("cxotel.desk")
     show_default="in your data directory",
     show_envvar=True,
     help="File to keep everything in; :memory: keeps it only while the desk runs.",
+)
+@click.option(
+    "--keep-days",
+    default=KEEP_DAYS,
+    type=click.FloatRange(0, 36_500),
+    show_envvar=True,
+    help="Days that calls are kept after their last span; 0 for ever. Frozen calls stay.",
+)
+@click.option(
+    "--keep-size",
+    default="10GB",
+    callback=options.size,
+    show_envvar=True,
+    help="Size of the file from which the oldest calls go, such as 500MB or 2GiB; 0 for no limit.",
 )
 @click.option(
     "--grace",
@@ -139,6 +153,8 @@ def serve(
     http_port: int,
     web_port: int,
     db: str,
+    keep_days: float,
+    keep_size: int,
     grace: float,
     idle: float,
     log_format: str,
@@ -173,6 +189,7 @@ def serve(
         http_port=http_port,
         web_port=web_port,
         timing=Timing(grace=grace, idle=idle),
+        keep=Keep(keep_days, keep_size),
         ready_behind=ready_behind,
         environment=os.environ,
         forwarding=Forwarding(destinations, certificate, forward_queue),

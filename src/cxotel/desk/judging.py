@@ -167,6 +167,8 @@ class Worker:
                 return
             try:
                 judgements.append(_Judgement(self._store, self._rules, _due(*columns), now))
+            except StoreBusyError:
+                raise  # they stay due
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's
                 self._give_up(columns[0], error)
         try:

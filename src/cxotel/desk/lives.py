@@ -93,7 +93,7 @@ class Lives:
 
     def refused(self, trace_id: bytes, number: int) -> None:
         """Spans of a trace were refused."""
-        if len(trace_id) == 16:
+        if len(trace_id) == 16 and not self.is_erased(trace_id):
             self._row(self._call_of(trace_id), 0).refused += number
 
     def arrive(self, item: Item, now: int) -> bool:

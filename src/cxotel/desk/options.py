@@ -6,6 +6,7 @@ click itself decides between them: the file is its `default_map`, so that every 
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 # In this order in `--help`; an option that is in none of them comes last, under "More".
 GROUPS: dict[str, tuple[str, ...]] = {
     "Addresses": ("host", "grpc_port", "http_port", "web_port"),
-    "What is kept": ("db",),
+    "What is kept": ("db", "keep_days", "keep_size"),
     "When calls are judged": ("grace", "idle", "trust_stamped"),
     "Handing on": ("forward", "forward_headers_file", "forward_certificate", "forward_queue"),
     "The pages": ("links",),
@@ -63,6 +64,19 @@ class Command(click.Command):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
+
+
+def size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    """Bytes: a number with kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (of 1024), B or nothing.
+
+    Raises:
+        click.BadParameter: says how to write it.
+    """
+    found = re.fullmatch(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*(?:([KMGT])(I?))?B?\s*", str(value).upper())
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no size: write it like 500MB or 10GB, or 0")
+    number, unit, binary = found.groups()
+    return round(float(number) * (1024.0 if binary else 1000.0) ** (" KMGT".index(unit) if unit else 0))
 
 
 def config_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,6 +20,10 @@ FUTURE_NS = 3600 * 10**9
 LAST_NS = 2**63 - 1
 # A restart of the desk, or a burst of a minute, is caught up with in less; then somebody should look.
 READY_BEHIND = 60.0
+# A month's report can be opened down to its calls; of older ones few complain, and privacy asks for less.
+KEEP_DAYS = 30.0
+# 300,000 calls of 20 spans have some 6 GB; what a small machine's disk has to spare.
+KEEP_BYTES = 10 * 10**9
 
 
 def default_db() -> Path:
@@ -27,6 +31,25 @@ def default_db() -> Path:
     base = os.environ.get("XDG_DATA_HOME", "")
     root = Path(base) if base.startswith("/") else Path.home() / ".local" / "share"
     return root / "cxotel" / "desk.sqlite"
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How long calls are kept; frozen ones are, whatever this says.
+
+    Attributes:
+        days: since the last span of a call was received; 0 for ever.
+        size: bytes of the file, from which the oldest calls go; 0 for any.
+    """
+
+    days: float = KEEP_DAYS
+    size: int = KEEP_BYTES
+
+    def __post_init__(self) -> None:
+        for name in ("days", "size"):
+            value = getattr(self, name)
+            if not 0 <= value < 2**63:
+                raise ValueError(f"{name} must be 0 or more, not {value}")
 
 
 @dataclass(frozen=True)

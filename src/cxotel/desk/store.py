@@ -258,6 +258,10 @@ class Store(Reader):
         """Writes that wait for the writer, about."""
         return self._jobs.qsize()
 
+    def forget_origins(self) -> None:
+        """Ids of origins may have changed; only inside a write job."""
+        self._origins.clear()
+
     def origin(self, connection: sqlite3.Connection, key: bytes, row: tuple[bytes, bytes, str, str]) -> int:
         """The id of a resource and scope, written if new; only inside a write job."""
         known = self._origins.get(key)

@@ -34,7 +34,12 @@ CREATE TABLE call (
 ) WITHOUT ROWID;
 CREATE INDEX call_by_due ON call (due) WHERE due IS NOT NULL;
 CREATE INDEX call_by_time ON call (started DESC, trace_id) WHERE is_call AND started IS NOT NULL;
-CREATE INDEX call_by_age ON call (last_received);
+CREATE INDEX call_by_age ON call (last_received) WHERE due IS NULL AND frozen = 0;
+
+-- What is of an origin, to know whether it is still used.
+CREATE INDEX span_by_origin ON span (origin);
+CREATE INDEX log_by_origin ON log (origin);
+CREATE INDEX metric_by_origin ON metric (origin);
 
 -- Calls judged before are looked at once more, so that they can be found; of them nothing is told again.
 INSERT INTO call

@@ -1,0 +1,1 @@
+INSERT OR IGNORE INTO erased (trace_id, at) VALUES (?, ?)

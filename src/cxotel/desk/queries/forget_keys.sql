@@ -1,0 +1,1 @@
+DELETE FROM call_key WHERE trace_id = ?

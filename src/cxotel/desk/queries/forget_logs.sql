@@ -1,0 +1,1 @@
+DELETE FROM log WHERE id IN (SELECT id FROM log WHERE trace_id = ? LIMIT ?)

@@ -1,0 +1,1 @@
+DELETE FROM warning WHERE trace_id = ?
