@@ -129,9 +129,12 @@ def test_a_taken_port_and_a_foreign_file_are_said_in_one_line(tmp_path: Path) ->
             ["--http-port", "{free}", "--web-port", "{free}"],
             "{free} (Address already in use): choose another",
         ),
-        (["--host", "no-such-host.invalid"], "): choose an address of this machine"),
-        (["--host", "ü" * 80], "(no host name): choose an address of this machine"),
-        (["--host", "192.0.2.1"], "(Cannot assign requested address): choose an address of this machine"),
+        (["--insecure-open", "--host", "no-such-host.invalid"], "): choose an address of this machine"),
+        (["--insecure-open", "--host", "ü" * 80], "(no host name): choose an address of this machine"),
+        (
+            ["--insecure-open", "--host", "192.0.2.1"],
+            "(Cannot assign requested address): choose an address of this machine",
+        ),
     ],
 )
 def test_an_address_it_cannot_have_is_said_with_what_to_do_and_leaves_no_file(

@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otlp_backend import Backend, No, spans_of
 
 from cxotel.desk import forward, traces, wire, words
+from cxotel.desk.access import Access
 from cxotel.desk.app import Desk
 from cxotel.desk.destination import DestinationError, read_destinations
 from cxotel.desk.forward import DROPPED, Forwarding
@@ -556,7 +557,7 @@ def test_its_own_name_is_refused_where_it_listens_everywhere() -> None:
     port = free_port()
     to_itself = Forwarding(read_destinations([f"http://{socket.gethostname()}:{port}"]))
     with pytest.raises(DestinationError, match="is this desk itself"):
-        Desk(host="0.0.0.0", http_port=port, forwarding=to_itself).start()
+        Desk(host="0.0.0.0", http_port=port, forwarding=to_itself, access=Access(insecure_open=True)).start()
 
 
 def test_addresses_are_read_as_people_write_them() -> None:

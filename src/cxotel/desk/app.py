@@ -7,6 +7,7 @@ import errno
 import logging
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 from contextlib import ExitStack
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from cxotel.desk import grpc_server, http_server, operation, pages, report
+from cxotel.desk.access import Access
+from cxotel.desk.connections import MOST_CONNECTIONS, TimedProtocol
 from cxotel.desk.destination import refuse_own
 from cxotel.desk.forward import Forwarder, Forwarding
 from cxotel.desk.judging import Worker
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from cxotel.desk.access import Tls
     from cxotel.desk.links import Link
 
 log = logging.getLogger("cxotel.desk")
@@ -64,9 +68,11 @@ class Desk:
         forwarding: what is handed on to where.
         links: to other tools, on each call's page.
         trust_stamped: a verdict on an incoming root is kept.
+        access: who may send and read.
 
-    `start()` raises `OSError` for an address it cannot have, `StoreError` for a file that cannot be used and
-    `DestinationError` for a backend that cannot be handed on to.
+    `start()` raises `AccessError` if others could reach a desk that demands nothing, `OSError` for an address
+    it cannot have, `StoreError` for a file that cannot be used and `DestinationError` for a backend that
+    cannot be handed on to.
     """
 
     def __init__(
@@ -84,11 +90,13 @@ class Desk:
         forwarding: Forwarding | None = None,
         links: tuple[Link, ...] = (),
         trust_stamped: bool = False,
+        access: Access | None = None,
     ) -> None:
         self._environment = environment or {}
         self._keep, self._ready_behind = keep or Keep(), ready_behind
         self._db, self._host, self._timing = db, host, timing or Timing()
         self._forwarding = forwarding or Forwarding()
+        self._access = access or Access()
         self._ports = {"grpc": grpc_port, "http": http_port, "web": web_port}
         self._links, self._trust_stamped = links, trust_stamped
         self._changes = Changes()
@@ -96,6 +104,7 @@ class Desk:
 
     def start(self) -> Self:
         """Listen; returns itself once all three ports take connections."""
+        self._access.check(self._host)
         with ExitStack() as undo:
             # Addresses first: a start that fails for one leaves no file behind.
             sockets = []
@@ -129,18 +138,33 @@ class Desk:
             undo.callback(self._retention.close)
             self._retention.start()
             receiver = Receiver(self.store, self._worker.wake, telemetry=self._telemetry)
-            self._grpc, self._ports["grpc"] = grpc_server.serve(receiver, self._host, self._ports["grpc"])
+            self._grpc, self._ports["grpc"] = grpc_server.serve(
+                receiver, self._host, self._ports["grpc"], self._access
+            )
             undo.callback(self._grpc.stop, None)
             # Once more, now that the port is known.
             refuse_own(self._forwarding.destinations, self._host, set(self._ports.values()))
             addresses = pages.Addresses(self.grpc_endpoint, self.http_endpoint, self.forwarder.names)
-            otlp = http_server.app(receiver, self._host)
+            otlp = http_server.app(receiver, self._host, self._access)
             ports = {name: self._ports[name] for name in ("grpc", "http")}
             readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
             more = operation.routes(readiness, self._telemetry)
-            web = pages.app(self.store, self._changes, self._host, self._timing, addresses, self._links, more)
+            web = pages.app(
+                self.store,
+                self._changes,
+                self._host,
+                self._timing,
+                addresses,
+                self._access,
+                self._links,
+                more,
+            )
             self.forwarder.start(self.store)
-            self._web = _WebThread([(otlp, sockets[0]), (web, sockets[1])])
+            tls = self._access.tls
+            senders = ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE
+            self._web = _WebThread(
+                [(otlp, sockets[0], _tls_options(tls, senders)), (web, sockets[1], _tls_options(tls))]
+            )
             undo.pop_all()
         self._started = True
         return self
@@ -222,7 +246,7 @@ class Desk:
 
     def _url(self, name: str) -> str:
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._ports[name]}"
+        return f"{'https' if self._access.tls else 'http'}://{host}:{self._ports[name]}"
 
 
 class Changes:
@@ -255,8 +279,8 @@ class Changes:
 class _WebThread:
     """Two uvicorn servers in one event loop in one thread."""
 
-    def __init__(self, served: list[tuple[Any, socket.socket]]) -> None:
-        self._sockets = [one for _, one in served]
+    def __init__(self, served: list[tuple[Any, socket.socket, dict[str, Any]]]) -> None:
+        self._sockets = [one for _, one, _ in served]
         self._servers = [
             uvicorn.Server(
                 uvicorn.Config(
@@ -266,10 +290,15 @@ class _WebThread:
                     lifespan="off",
                     server_header=False,
                     timeout_graceful_shutdown=STOP_SECONDS,
-                    limit_concurrency=256,
+                    http=TimedProtocol,
+                    ws="none",
+                    # Else X-Forwarded-For of this machine is believed, and may name a trusted proxy.
+                    proxy_headers=False,
+                    limit_concurrency=MOST_CONNECTIONS + 1,
+                    **options,
                 )
             )
-            for application, _ in served
+            for application, _, options in served
         ]
         self._thread = threading.Thread(target=self._run, name="cxotel-desk-web", daemon=True)
         self._thread.start()
@@ -295,6 +324,18 @@ class _WebThread:
         self._thread.join()
         for one in self._sockets:
             one.close()
+
+
+def _tls_options(tls: Tls | None, senders: ssl.VerifyMode = ssl.CERT_NONE) -> dict[str, Any]:
+    """Options of uvicorn; certificates are asked of senders only, readers log in."""
+    if not tls:
+        return {}
+    return {
+        "ssl_certfile": tls.cert,
+        "ssl_keyfile": tls.key,
+        "ssl_ca_certs": tls.client_ca,
+        "ssl_cert_reqs": senders,
+    }
 
 
 def _listen(host: str, port: int) -> socket.socket:

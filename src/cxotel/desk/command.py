@@ -8,14 +8,16 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cxotel.desk import logs, options
+from cxotel.desk.access import AccessError, access_from, is_loopback
+from cxotel.desk.access_options import access_options
 from cxotel.desk.app import Desk
 from cxotel.desk.destination import DestinationError, read_destinations
 from cxotel.desk.forward import QUEUE_BYTES, Forwarding
-from cxotel.desk.guard import is_loopback
 from cxotel.desk.links import LinkError, parse
 from cxotel.desk.settings import KEEP_DAYS, READY_BEHIND, Keep, Timing, default_db
 from cxotel.desk.store import StoreError
@@ -147,6 +149,7 @@ log = logging.getLogger("cxotel.desk")
     "places: {trace_id}, {call_key}, {namespace}, {start_ms}, {end_ms}. More than once, or with blanks "
     "between in the variable.",
 )
+@access_options
 def serve(
     host: str,
     grpc_port: int,
@@ -166,6 +169,7 @@ def serve(
     forward_queue: int,
     trust_stamped: bool,
     links: tuple[str, ...],
+    **access: Any,
 ) -> None:
     """Receive calls over OTLP, judge them, and show them on a page.
 
@@ -174,8 +178,9 @@ def serve(
     """
     logs.set_up(log_format, log_level)
     try:
+        allowed = access_from(**access)
         destinations = read_destinations(forward, _headers(forward_headers_file))
-    except (DestinationError, OSError) as error:
+    except (AccessError, DestinationError, OSError) as error:
         raise click.ClickException(str(error)) from None
     certificate = Path(forward_certificate) if forward_certificate else None
     try:
@@ -195,13 +200,14 @@ def serve(
         forwarding=Forwarding(destinations, certificate, forward_queue),
         links=linked,
         trust_stamped=trust_stamped,
+        access=allowed,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
         desk.start()
-    except (OSError, StoreError, DestinationError) as error:
+    except (AccessError, DestinationError, OSError, StoreError) as error:
         raise click.ClickException(str(error)) from None
     said = {
         "Pages": desk.web_url,
@@ -219,9 +225,14 @@ def serve(
     for one in destinations:
         if one.headers and not one.is_tls and not is_loopback(one.host):
             log.warning("headers go to %s as plain text: use grpcs:// or https://", one.name)
-    if not is_loopback(host):
+    if not is_loopback(host) and allowed.insecure_open:
         click.echo(
-            "Anyone who reaches this address can read and send calls: put a firewall or proxy before it.",
+            "Open (--insecure-open): anyone who reaches this address can read and send calls.", err=True
+        )
+    elif not is_loopback(host) and not allowed.tls:
+        click.echo(
+            "Not encrypted: tokens, passwords and calls can be read on the way. Set --tls-cert and "
+            "--tls-key, or put a proxy with TLS before it.",
             err=True,
         )
     sys.stdout.flush()

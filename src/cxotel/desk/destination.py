@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from cxotel.desk.access import is_loopback
 from cxotel.desk.addresses import GRPC_PORT, is_own
-from cxotel.desk.guard import is_loopback
 from cxotel.desk.wire import SIGNALS
 
 if TYPE_CHECKING:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from cxotel.desk import wire
+from cxotel.desk.access import UNKNOWN_SENDER
 from cxotel.desk.settings import MAX_BODY
 from cxotel.desk.store import StoreBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from cxotel.desk.access import Access, Tls
     from cxotel.desk.receiver import Receiver
 
 # Each request waits for its commit in a thread; 16 of them share one fsync and leave two cores their work.
@@ -23,9 +27,23 @@ MAX_REQUESTS = 128
 # A body this far over the limit still reaches us, so that it is counted; one over even that is refused by
 # gRPC itself, with the same code, and we never hear of it.
 SPARE = 4 * 1024 * 1024
+# From a request's headers to its message. A thread waits for it; exporters give a whole request 10 s.
+MESSAGE_SECONDS = 10.0
+# As many as each of the HTTP ports has.
+MOST_CONNECTIONS = 256
+LIMITS = [
+    ("grpc.max_receive_message_length", MAX_BODY + SPARE),  # of the message as sent, and of it unzipped
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+    ("grpc.max_concurrent_streams", MAX_REQUESTS),
+    ("grpc.server_handshake_timeout_ms", 10_000),  # TLS and HTTP/2's opening; 120 s by default
+    ("grpc.max_connection_idle_ms", 300_000),  # exporters send every 5 s, and come back by themselves
+    # Whoever is silent is asked whether he is there, and forgotten after 20 s: a call's end in a tunnel.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+]
 
 
-def serve(receiver: Receiver, host: str, port: int) -> tuple[grpc.Server, int]:
+def serve(receiver: Receiver, host: str, port: int, access: Access) -> tuple[grpc.Server, int]:
     """Start a server; returns it and its port (`port` 0 takes a free one).
 
     Raises:
@@ -34,27 +52,61 @@ def serve(receiver: Receiver, host: str, port: int) -> tuple[grpc.Server, int]:
     server = grpc.server(
         ThreadPoolExecutor(THREADS, thread_name_prefix="cxotel-desk-grpc"),
         options=[
-            ("grpc.max_receive_message_length", MAX_BODY + SPARE),
+            *LIMITS,
             ("grpc.so_reuseport", 0),  # a second desk on the same port must fail, not share its calls
         ],
         maximum_concurrent_rpcs=MAX_REQUESTS,
     )
     for signal in wire.SIGNALS:
-        handler = grpc.unary_unary_rpc_method_handler(_export(receiver, signal))
+        # For the sender it is unary, which on the wire is the same; to us it comes before its message does.
+        handler = grpc.stream_unary_rpc_method_handler(_export(receiver, signal, access))
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(signal.service, {"Export": handler}),)
         )
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        bound = server.add_insecure_port(address)
+        bound = (
+            server.add_secure_port(address, _credentials(access.tls))
+            if access.tls
+            else server.add_insecure_port(address)
+        )
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address} (is it taken?)") from error
     server.start()
     return server, bound
 
 
-def _export(receiver: Receiver, signal: wire.Signal) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    def export(body: bytes, context: Any) -> bytes:
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    client_ca = Path(tls.client_ca).read_bytes() if tls.client_ca else None
+    pair = (Path(tls.key).read_bytes(), Path(tls.cert).read_bytes())
+    return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
+
+
+def _message(requests: Iterator[bytes], context: Any) -> bytes:
+    """The one message of a request; a sender that does not deliver it in time is cut off (CANCELLED)."""
+    late = threading.Timer(MESSAGE_SECONDS, context.cancel)
+    late.daemon = True
+    late.start()
+    try:
+        return next(requests)
+    except StopIteration:
+        return context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a request without a message")  # type: ignore[no-any-return]
+    finally:
+        late.cancel()
+
+
+def _token(context: Any) -> str:
+    return next((str(v) for k, v in context.invocation_metadata() if k == "authorization"), "")
+
+
+def _export(
+    receiver: Receiver, signal: wire.Signal, access: Access
+) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+    def export(requests: Iterator[bytes], context: Any) -> bytes:
+        if not access.may_send(_token(context)):
+            receiver.refuse("token", UNKNOWN_SENDER, signal.name)
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, UNKNOWN_SENDER)
+        body = _message(requests, context)
         if len(body) > MAX_BODY:
             text = f"the body is larger than {MAX_BODY} bytes: send smaller batches"
             receiver.refuse("size", text, signal.name)

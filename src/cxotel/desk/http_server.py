@@ -11,7 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from cxotel.desk import wire
-from cxotel.desk.guard import LoopbackGuard
+from cxotel.desk.access import UNKNOWN_SENDER
+from cxotel.desk.guard import LoopbackGuard, OriginGuard
 from cxotel.desk.settings import MAX_BODY
 from cxotel.desk.store import StoreBusyError
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from cxotel.desk.access import Access
     from cxotel.desk.receiver import Receiver
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+UNAUTHENTICATED = 16  # google.rpc.Code
 
 
 class _TurnedAwayError(Exception):
@@ -33,21 +36,28 @@ class _TurnedAwayError(Exception):
         self.http, self.code, self.what, self.text, self.headers = http, code, what, text, headers
 
 
-def app(receiver: Receiver, host: str) -> Starlette:
+def app(receiver: Receiver, host: str, access: Access) -> Starlette:
     """The ASGI application."""
     routes = [
-        Route(f"/v1/{signal.name}", _endpoint(receiver, signal), methods=["POST"]) for signal in wire.SIGNALS
+        Route(f"/v1/{signal.name}", _endpoint(receiver, signal, access), methods=["POST"])
+        for signal in wire.SIGNALS
     ]
     application = Starlette(routes=routes)
+    application.add_middleware(
+        OriginGuard, access.cors_origins, refused=lambda text: receiver.refuse("origin", text)
+    )
     application.add_middleware(LoopbackGuard, host=host)
     return application
 
 
-def _endpoint(receiver: Receiver, signal: wire.Signal) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(
+    receiver: Receiver, signal: wire.Signal, access: Access
+) -> Callable[[Request], Awaitable[Response]]:
     async def export(request: Request) -> Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         as_json = kind != PROTOBUF
         try:
+            _check_token(request, access)
             _check_headers(request, kind)
             body = await _read(request)
             answer = await run_in_threadpool(_accept, receiver, signal, request, body, as_json=as_json)
@@ -62,6 +72,13 @@ def _endpoint(receiver: Receiver, signal: wire.Signal) -> Callable[[Request], Aw
         return Response(answer, 200, None, kind)
 
     return export
+
+
+def _check_token(request: Request, access: Access) -> None:
+    if not access.may_send(request.headers.get("authorization", "")):
+        raise _TurnedAwayError(
+            401, UNAUTHENTICATED, "token", UNKNOWN_SENDER, **{"www-authenticate": "Bearer"}
+        )
 
 
 def _check_headers(request: Request, kind: str) -> None:

@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 GROUPS: dict[str, tuple[str, ...]] = {
     "Addresses": ("host", "grpc_port", "http_port", "web_port"),
     "What is kept": ("db", "keep_days", "keep_size"),
+    "Who may send and read": (
+        "ingest_token_file",
+        "read_token_file",
+        "password_file",
+        "trusted_proxy_header",
+        "trusted_proxy",
+        "tls_cert",
+        "tls_key",
+        "tls_client_ca",
+        "cors_origin",
+        "insecure_open",
+    ),
     "When calls are judged": ("grace", "idle", "trust_stamped"),
     "Handing on": ("forward", "forward_headers_file", "forward_certificate", "forward_queue"),
     "The pages": ("links",),

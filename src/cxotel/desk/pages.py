@@ -23,10 +23,11 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from cxotel._version import __version__
-from cxotel.desk import finding, forward, now, onecall, report, traces, wire, words
+from cxotel.desk import finding, forward, login, now, onecall, report, traces, wire, words
+from cxotel.desk.access import Logins
 from cxotel.desk.axis import Axis
 from cxotel.desk.facts import MAX_WORD
-from cxotel.desk.guard import LoopbackGuard
+from cxotel.desk.guard import LoopbackGuard, OriginGuard, PageGuard, form_token, logged_in
 from cxotel.desk.lives import UNJUDGED
 from cxotel.desk.store import StoreBusyError
 from cxotel.ids import call_ids
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from cxotel.desk.access import Access
     from cxotel.desk.app import Changes
     from cxotel.desk.links import Link
     from cxotel.desk.report import CallRow
@@ -52,7 +54,9 @@ SECURITY = {
     b"content-security-policy": b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     b"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
+    # With no-referrer browsers send `Origin: null` with our own forms.
+    b"referrer-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), display-capture=(), geolocation=(), microphone=(), usb=()",
     b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
 }
@@ -86,21 +90,23 @@ class Pages:
     ) -> None:
         self._store, self._changes, self._timing, self._addresses = store, changes, timing, addresses
         self._links = links
-        self._templates = Environment(
+        self.templates = Environment(
             loader=PackageLoader("cxotel.desk"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["select_prefix"] = _select_prefix
-        self._templates.globals.update(
+        self.templates.filters["select_prefix"] = _select_prefix
+        self.templates.globals.update(
             words=words,
             version=__version__,
             shares=onecall.shares,
             addresses=addresses,
             trouble=lambda: store.trouble,
             calls_with=_calls_with,
+            form_token=form_token.get,
+            logged_in=logged_in.get,
         )
 
     def calls(self, request: Request) -> Response:
@@ -326,7 +332,7 @@ class Pages:
         return {name: value for name, value, _, _ in self._store.rows("counters")}
 
     def _page(self, template: str, code: int = 200, **values: Any) -> HTMLResponse:
-        text = self._templates.get_template(template).render(**values)
+        text = self.templates.get_template(template).render(**values)
         return HTMLResponse(text, code, {"cache-control": "no-store"})
 
 
@@ -336,14 +342,17 @@ def app(
     host: str,
     timing: Timing,
     addresses: Addresses,
+    access: Access,
     links: tuple[Link, ...] = (),
     more: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """The ASGI application; `more` are routes beside the pages."""
     pages = Pages(store, changes, timing, addresses, links)
+    logins = Logins(access.password)
     application = Starlette(
         routes=[
             *more,
+            *login.routes(access, logins, pages.templates),
             Route("/", pages.calls),
             Route("/now", pages.now),
             Route("/now.json", pages.now_json),
@@ -368,8 +377,11 @@ def app(
             sqlite3.DatabaseError: pages.unreadable,
         },
     )
-    application.add_middleware(_SecurityHeaders)
+    # The last one is asked first.
+    application.add_middleware(PageGuard, access, logins)
+    application.add_middleware(OriginGuard, own=True)
     application.add_middleware(LoopbackGuard, host=host)
+    application.add_middleware(_SecurityHeaders)
     return application
 
 
