@@ -281,6 +281,28 @@ def test_what_is_refused_for_good_goes_alone(protocol: str, no: Any) -> None:
     assert ["after", "one", "one, too", "three", "three, too", "two", "two, too"] == sorted(names_of(backend))
 
 
+@pytest.mark.parametrize(("protocol", "no"), [("grpc", CODES.RESOURCE_EXHAUSTED), ("http", 413)])
+def test_a_request_larger_than_a_backend_takes_is_sent_in_parts(protocol: str, no: Any) -> None:
+    """Collectors take 4 MiB over gRPC, the desk 20: all spans arrive but one that is too large alone."""
+    limit = 300_000
+    request = named("large", *(f"span {number}" for number in range(40)))
+    for number, span in enumerate(spans_of(request)):
+        size = limit + 1 if number == 13 else 20_000
+        for part in range(0, size, 50_000):
+            span.attributes.add(key=f"text {part}").value.string_value = "x" * min(50_000, size - part)
+
+    def answer(_: str, message: Any) -> No | None:
+        return No(no, "larger than max") if message.ByteSize() > limit else None
+
+    with Backend(protocol, answer=answer) as backend, desk_to(backend.url) as desk:
+        post(desk.http_endpoint, request)
+        until_sent(desk)
+        (state,) = desk.forwarder.states()
+    assert [f"span {number}" for number in range(40) if number != 13] == names_of(backend)
+    assert (state.sent, state.dropped) == (39, 1)
+    assert len(backend.came) < 30
+
+
 @pytest.mark.parametrize(("protocol", "no"), [("grpc", CODES.UNIMPLEMENTED), ("http", 404)])
 def test_a_backend_without_metrics_takes_traces(protocol: str, no: Any) -> None:
     """Metrics are given up, in one attempt, and block nothing."""

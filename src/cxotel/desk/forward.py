@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from cxotel.desk import wire
+from cxotel.desk import outbox, wire
 from cxotel.desk._sql import sql
 from cxotel.desk.destination import DestinationError
 from cxotel.desk.receiver import count
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 256
 MOST_BYTES = 512 * 1024
 MOST_ITEMS = 1000
+# gRPC servers refuse what is over 4 MiB, nginx over 1 MiB (zipped): this is not refused for its size.
+SMALL_BYTES = 128 * 1024
 # How long what was judged may wait to be seen; what comes within it goes in one request.
 IDLE_SECONDS = 0.2
 # The queue may be over its limit for this long.
@@ -198,12 +200,23 @@ class Forwarder:
 
 
 class _Row(NamedTuple):
-    """A row of the outbox without its data."""
+    """A row of the outbox without its data, or of its items those from `start` to before `end`."""
 
     id: int
     signal: str
     items: int
     size: int
+    start: int = 0
+    end: int = 0
+
+    def halves(self) -> tuple[_Row, _Row]:
+        """The first and the second half of the items."""
+        first = self.items // 2
+        middle, end = self.start + first, self.start + self.items
+        return (
+            self._replace(items=first, start=self.start, end=middle),
+            self._replace(items=self.items - first, start=middle, end=end),
+        )
 
 
 @dataclass
@@ -275,7 +288,8 @@ class _Lane:
         size = items = 0
         with self._store.reading() as connection:
             rows = connection.execute(sql("outbox_head"), (self._name, MOST_ROWS))
-            for row in map(_Row._make, rows):
+            for columns in rows:
+                row = _Row(*columns)
                 size, items = size + row.size, items + row.items
                 if found and (size > MOST_BYTES or items > MOST_ITEMS):
                     break
@@ -283,11 +297,18 @@ class _Lane:
         return found
 
     def _deliver(self, signal: wire.Signal, rows: list[_Row], tally: _Tally) -> None:
-        """Send rows as one request; where that is refused, one by one, so that a bad one goes alone."""
-        answer, rows = self._insist(signal, rows)
+        """Send rows as one request; where that is refused, one by one, so that a bad one goes alone.
+
+        A row that is too large is sent in halves of halves.
+        """
+        answer, rows, size = self._insist(signal, rows)
         if answer.kind == REFUSED and len(rows) > 1 and not answer.of_all:
             for row in rows:
                 self._deliver(signal, [row], tally)
+            return
+        if answer.too_large and size > SMALL_BYTES and rows[0].items > 1:
+            for half in rows[0].halves():
+                self._deliver(signal, [half], tally)
             return
         if answer.kind == REFUSED:
             tally.refused += rows
@@ -297,8 +318,8 @@ class _Lane:
         if answer.note:
             tally.note = f"{signal.name}: {self._without_secrets(answer.note)}"
 
-    def _insist(self, signal: wire.Signal, rows: list[_Row]) -> tuple[Answer, list[_Row]]:
-        """Send rows until the answer is not to come back later; which of them there still were."""
+    def _insist(self, signal: wire.Signal, rows: list[_Row]) -> tuple[Answer, list[_Row], int]:
+        """Send rows until the answer is not to come back later; which there still were, and their bytes."""
         attempt = 0
         while True:
             if self._stopping.is_set():
@@ -307,13 +328,14 @@ class _Lane:
             there = self._data(rows)
             rows = [row for row in rows if row.id in there]
             if not rows:
-                return Answer(TAKEN), rows
+                return Answer(TAKEN), rows, 0
             # Messages of protobuf, one after the other, are one with the lists of all.
-            answer = self._sender.send(signal, b"".join(there.values()))
+            data = b"".join(there.values())
+            answer = self._sender.send(signal, data)
             if answer.kind != LATER:
                 if attempt:
                     log.info("forwarding to %s goes on", self._name)
-                return answer, rows
+                return answer, rows, len(data)
             note = f"{signal.name}: {self._without_secrets(answer.note)}"
             if not attempt:
                 log.warning("forwarding to %s waits, %s", self._name, note)
@@ -329,7 +351,8 @@ class _Lane:
         with self._store.reading() as connection:
             for row in rows:
                 for (data,) in connection.execute(sql("outbox_data"), (row.id,)):
-                    found[row.id] = data
+                    whole = not row.end
+                    found[row.id] = data if whole else outbox.part_of(row.signal, data, row.start, row.end)
         return found
 
     def _write(self, job: Callable[[sqlite3.Connection], None]) -> None:

@@ -52,6 +52,21 @@ def pass_on(
     put(connection, signal, len(items), request.SerializeToString(), now)
 
 
+def part_of(signal: str, data: bytes, start: int, end: int) -> bytes:
+    """A request with the items from `start` to before `end` alone, in the order that they have."""
+    kind, groups, scopes, members = _SHAPES[signal]
+    request = kind.FromString(data)
+    at = 0
+    for group in getattr(request, groups):
+        for scoped in getattr(group, scopes):
+            items = getattr(scoped, members)
+            here, at = at, at + len(items)
+            del items[max(0, end - here) :]
+            del items[: max(0, start - here)]
+    part: bytes = request.SerializeToString()
+    return part
+
+
 def put(connection: sqlite3.Connection, signal: str, items: int, data: bytes, now: int) -> None:
     """Put a request into the outbox."""
     connection.execute(sql("insert_outbox"), (now, signal, items, data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import ssl
 import time
 from contextlib import suppress
@@ -63,6 +64,7 @@ class Answer:
         rejected: items of a request that was taken otherwise.
         after: seconds that the backend asked to wait.
         of_all: a refusal that every request of this signal would get.
+        too_large: a refusal that a smaller request may not get.
     """
 
     kind: str
@@ -70,6 +72,7 @@ class Answer:
     rejected: int = 0
     after: float = 0.0
     of_all: bool = False
+    too_large: bool = False
 
 
 class GrpcSender:
@@ -146,14 +149,15 @@ class HttpSender:
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            # urllib3's text begins with the address of an object.
-            return Answer(LATER, _short(str(error).rpartition(">: ")[2] or type(error).__name__) + self._hint)
+            # urllib3's text begins with its own object, whose address is known to whoever reads this.
+            said = re.sub(r"^(<[^>]*>|\w+\([^)]*\)): ", "", str(error)) or type(error).__name__
+            return Answer(LATER, _short(said) + self._hint)
         if 200 <= response.status < 300:
             return _taken(signal, text)
         note = _short(f"{response.status} {response.reason or ''}: {_said(response, text)}".rstrip(": "))
         if response.status in RETRYABLE_HTTP:
             return Answer(LATER, note, after=_patience(response.headers.get("retry-after", "")))
-        return Answer(REFUSED, note, of_all=response.status in OF_ALL_HTTP)
+        return Answer(REFUSED, note, of_all=response.status in OF_ALL_HTTP, too_large=response.status == 413)
 
     def close(self) -> None:
         """Let idle connections go."""
@@ -199,7 +203,8 @@ def _grpc_failure(error: Any) -> Answer:
     asked = _retry_info(error)
     if code in RETRYABLE or (code is _CODES.RESOURCE_EXHAUSTED and asked is not None):
         return Answer(LATER, note, after=asked or 0.0)
-    return Answer(REFUSED, note, of_all=code in OF_ALL)
+    # What gRPC's servers say of a message over their limit, or of a quota.
+    return Answer(REFUSED, note, of_all=code in OF_ALL, too_large=code is _CODES.RESOURCE_EXHAUSTED)
 
 
 def _retry_info(error: Any) -> float | None:
