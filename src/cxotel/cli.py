@@ -24,6 +24,9 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "demo": Subcommand("cxotel.demo.command", "demo", "desk,webrtc", "Place real calls and judge them."),
+    "doctor": Subcommand(
+        "cxotel.desk.doctor", "doctor", "desk", "Find why calls do not come, and what to do."
+    ),
     "judge": Subcommand("cxotel.judge", "judge", "cli", "Say what calls cost and which layer did it."),
     "serve": Subcommand("cxotel.desk.command", "serve", "desk", "Receive calls over OTLP, show verdicts."),
 }

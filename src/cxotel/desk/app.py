@@ -148,7 +148,7 @@ class Desk:
             otlp = http_server.app(receiver, self._host, self._access)
             ports = {name: self._ports[name] for name in ("grpc", "http")}
             readiness = operation.Readiness(self.store, self._worker, self._host, ports, self._ready_behind)
-            more = operation.routes(readiness, self._telemetry)
+            more = operation.routes(readiness, self._telemetry, self.store)
             web = pages.app(
                 self.store,
                 self._changes,

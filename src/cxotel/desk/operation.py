@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cxotel.desk import findings
 from cxotel.desk._sql import sql
 from cxotel.desk.prometheus import CONTENT_TYPE
 from cxotel.desk.store import StoreBusyError
@@ -109,8 +110,8 @@ class Readiness:
         ]
 
 
-def routes(readiness: Readiness, telemetry: Telemetry) -> list[Route]:
-    """`/health`, `/ready` and `/metrics`."""
+def routes(readiness: Readiness, telemetry: Telemetry, store: Store) -> list[Route]:
+    """`/health`, `/ready` and `/metrics`; and what `cxotel doctor` asks for."""
 
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
@@ -128,7 +129,16 @@ def routes(readiness: Readiness, telemetry: Telemetry) -> list[Route]:
         text = await asyncio.to_thread(telemetry.prometheus)
         return Response(text, media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
-    return [Route("/health", health), Route("/ready", ready), Route("/metrics", metrics)]
+    def found(_request: Request) -> Response:
+        said = [one.to_json() for one in findings.of_store(store, time.time_ns())]
+        return JSONResponse({"findings": said}, headers={"cache-control": "no-store"})
+
+    return [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/metrics", metrics),
+        Route("/api/findings", found),
+    ]
 
 
 def _unreachable(host: str, port: int) -> str:

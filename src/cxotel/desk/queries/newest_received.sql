@@ -1,0 +1,1 @@
+SELECT max(last_received) FROM call
