@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -418,3 +420,48 @@ def test_nothing_goes_to_the_desk_itself_or_unasked(environment: dict[str, str],
     assert sends == len(readers)
     for reader in readers:
         reader.shutdown(100)
+
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+
+
+def test_the_shipped_settings_are_options_at_their_defaults() -> None:
+    """Uncommented, every line of deploy/desk.toml is taken as it stands."""
+    from cxotel.desk.command import serve
+
+    lines = (DEPLOY / "desk.toml").read_text(encoding="utf-8").splitlines()
+    given = [line[1:] for line in lines if re.match(r"#[a-z-]+ = .", line)]
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write("\n".join(given))
+        file.flush()
+        values = options.read(Path(file.name), serve)
+    assert ("127.0.0.1", 4317, 6.0) == (values["host"], values["grpc_port"], values["grace"])
+    keys = {line[1:].partition(" ")[0] for line in lines if re.match(r"#[a-z-]+ =", line)}
+    names = {options.key_of(one) for one in serve.params}
+    assert names - {"config", "help"} == keys
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    """As it is shipped, with this environment's command; and it is confined."""
+    tool = shutil.which("systemd-analyze")
+    if tool is None:
+        pytest.skip("there is no systemd here")
+    text = (DEPLOY / "cxotel-desk.service").read_text(encoding="utf-8")
+    unit = tmp_path / "cxotel-desk.service"
+    unit.write_text(text.replace("/opt/cxotel/bin/cxotel", str(Path(sys.executable).parent / "cxotel")))
+    done = subprocess.run([tool, "verify", unit], capture_output=True, text=True, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_containers_own_lines_hold(desk: Desk) -> None:
+    """What it copies is there and not ignored, and its health check passes on a desk that is ready."""
+    text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
+    ignored = (DEPLOY.parent / ".dockerignore").read_text(encoding="utf-8").split()
+    for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
+        for name in line.split()[:-1]:
+            assert (DEPLOY.parent / name).exists()
+            assert f"!{name}" in ignored
+    [check] = re.findall(r"^    CMD (\[.+\])$", text, re.MULTILINE)
+    _, *arguments = json.loads(check)
+    arguments = [one.replace("http://127.0.0.1:8317", desk.web_url) for one in arguments]
+    assert 0 == subprocess.run([sys.executable, *arguments], check=False).returncode

@@ -356,7 +356,7 @@ def test_what_is_no_desk_and_no_address_is_said() -> None:
 
 
 def test_a_test_call_is_sent_judged_and_marked() -> None:
-    """Through the exporter that the environment describes, seen on the desk; if it went elsewhere, that is told."""
+    """Through the exporter that the environment describes, seen on the desk; if not, that is told."""
     with desk_with() as desk, desk_with() as other:
         for sent_to, status in ((desk, 0), (other, 1)):
             done = subprocess.run(

@@ -34,6 +34,7 @@ SUBCOMMANDS = {
 EPILOG = """\b
 Examples:
   cxotel demo                          real calls, verdicts on a page, in a minute
+  cxotel doctor --send                 a test call through your exporter, and what is wrong if none comes
   cxotel judge trace.json              the verdict on a call
   curl -s localhost:16686/api/v3/traces/ID | cxotel judge -
                                        the same, out of Jaeger

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 # In this order in `--help`; an option that is in none of them comes last, under "More".
 GROUPS: dict[str, tuple[str, ...]] = {
     "Addresses": ("host", "grpc_port", "http_port", "web_port"),
-    "What is kept": ("db", "keep_days", "keep_size"),
     "Who may send and read": (
         "ingest_token_file",
         "read_token_file",
@@ -38,6 +37,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "cors_origin",
         "insecure_open",
     ),
+    "What is kept": ("db", "keep_days", "keep_size"),
     "When calls are judged": ("grace", "idle", "trust_stamped"),
     "Handing on": ("forward", "forward_headers_file", "forward_certificate", "forward_queue"),
     "The pages": ("links",),
@@ -59,10 +59,11 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.BadParameter as error:
-            name = error.param.name if error.param is not None else None
-            if name is None or ctx.get_parameter_source(name) != ParameterSource.DEFAULT_MAP:
+            option = error.param
+            name = option.name if option is not None else None
+            if not name or ctx.get_parameter_source(name) != ParameterSource.DEFAULT_MAP:
                 raise
-            raise click.UsageError(f"{ctx.meta[FILE]}: {_key(name)}: {error.message}", ctx) from None
+            raise click.UsageError(f"{ctx.meta[FILE]}: {key_of(option)}: {error.message}", ctx) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The options under the heads of GROUPS."""
@@ -124,15 +125,15 @@ def read(path: Path, command: click.Command) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.UsageError(f"{path}: cannot be read as TOML: {error}") from None
     options = {
-        param.name: param
+        key_of(param): param
         for param in command.params
         if isinstance(param, click.Option) and param.name and param.name != "config"
     }
     found: dict[str, Any] = {}
     for key, value in _flat(content, ""):
-        option = options.get(key.replace("-", "_"))
+        option = options.get(key.replace("_", "-"))
         if option is None or option.name is None:
-            close = difflib.get_close_matches(key.replace("_", "-"), [_key(name) for name in options], 1)
+            close = difflib.get_close_matches(key.replace("_", "-"), list(options), 1)
             fix = f"did you mean {close[0]}?" if close else f"`{command.name} --help` lists them"
             raise click.UsageError(f"{path}: {key}: no such option; {fix}")
         if option.name in found:
@@ -144,8 +145,9 @@ def read(path: Path, command: click.Command) -> dict[str, Any]:
     return found
 
 
-def _key(name: str) -> str:
-    return name.replace("_", "-")
+def key_of(option: click.Parameter | None) -> str:
+    """An option's long name without the dashes before it, which is its key in the file."""
+    return max(option.opts, key=len).lstrip("-") if option is not None else ""
 
 
 def _flat(table: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
