@@ -23,6 +23,10 @@ NOT_DRAWN = ("media episode", "call started")
 # Heights in pixels: a bar, the room between two lanes, the row of all lost time, the least that is seen.
 BAR, GAP, STACK, LEAST = 18, 3, 40, 3
 MOST_LANES = 4
+# More bars than this are drawn as one where they touch: nobody can tell them apart, or click them.
+MOST_BARS = 120
+# Closer than this share of the axis, and they touch.
+TOUCHING = 0.002
 ORDER = list(words.LAYERS)
 
 
@@ -127,6 +131,9 @@ def _share(stretch: dict[str, Any]) -> float:
 def _row(layer: str, name: str, members: list[tuple[Any, dict[str, Any]]], axis: Axis) -> Row:
     owner = next((a[CX_OWNER] for _, a in members if isinstance(a.get(CX_OWNER), str)), "")
     row = Row(layer, name, owner)
+    if len(members) > MOST_BARS:
+        row.bars = _joined(layer, name, [span for span, _ in members], axis)
+        return row
     lanes: list[int] = []
     for span, attributes in members:
         start, end = span.start_time_unix_nano, span.end_time_unix_nano
@@ -149,3 +156,27 @@ def _row(layer: str, name: str, members: list[tuple[Any, dict[str, Any]]], axis:
         )
     row.height = max(1, len(lanes)) * (BAR + GAP) - GAP
     return row
+
+
+def _joined(layer: str, name: str, spans: list[Any], axis: Axis) -> list[Bar]:
+    """Many spans in one lane, joined where they touch; a bar leads to its first and says how many."""
+    groups: list[list[Any]] = []
+    room, end = TOUCHING * axis.length, 0.0
+    for span in spans:
+        if not groups or span.start_time_unix_nano > end + room:
+            groups.append([])
+            end = 0
+        groups[-1].append(span)
+        end = max(end, span.end_time_unix_nano)
+    return [
+        Bar(
+            axis.x(group[0].start_time_unix_nano),
+            axis.width(group[0].start_time_unix_nano, max(span.end_time_unix_nano for span in group)),
+            0,
+            BAR,
+            f"leg l-{layer}{' error' if any(span.status.code == 2 for span in group) else ''}",
+            f"#s-{group[0].span_id.hex()}",
+            f"{name}, {len(group):,} spans",
+        )
+        for group in groups
+    ]
