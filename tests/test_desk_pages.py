@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from desk_calls import CallMaker, whole_call
+from desk_calls import CallMaker, ids, whole_call
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from cxotel.desk import report
+from cxotel.desk import links, onecall, report
 from cxotel.desk.app import Desk
 from cxotel.desk.settings import Timing
 from cxotel.otlp import read_json
@@ -488,3 +488,185 @@ def test_stopping_lets_open_pages_go() -> None:
         assert time.monotonic() - began < 4
         assert list(lines) == [""]
     desk.stop()
+
+
+def stamped(call: CallMaker, **figures: object) -> None:
+    """A verdict on the root, as a judge before the desk gives it."""
+    call.spans[-1].attributes |= {
+        "cx.impact.severity": "severe",
+        "cx.impact.summary": "The agent's network lost 77 of 300 seconds.",
+        "cx.impact.lost_seconds": 77.0,
+        "cx.impact.charge.agent_network": 77.0,
+        "cx.impact.layer": "agent_network",
+        "cx.impact.score": 74.3,
+        "cx.impact.model": "1",
+        **figures,
+    }
+
+
+def test_a_trusted_verdict_is_shown_beside_the_desks_own() -> None:
+    """On the page, in the list, to filters and as JSON; and the trace stays as it came."""
+    with Desk(timing=Timing(grace=0.1, settle=0.02), trust_stamped=True) as desk:
+        call, own = whole_call("trusted", queue=74), whole_call("own", queue=74)
+        stamped(call)
+        shown = text_of(judged(desk, call))
+        assert "The agent's network lost 77 of 300 seconds." in shown
+        assert "came with the call's root, from a judge before this desk" in shown
+        assert "Lost seconds 77.0 54.0" in shown
+        assert "Severity severe moderate" in shown
+        assert "Main layer agent_network ccaas" in shown
+        found = desk.wait_for_verdict(call.trace_id)
+        assert (found["severity"], found["attributes"]["cx.impact.lost_seconds"]) == ("severe", 77.0)
+        assert found["reckoned"]["cx.impact.lost_seconds"] == 54.0
+        assert call.trace_id in page(desk, "/?severity=severe")
+        otlp = page(desk, f"/call/{call.trace_id}/otlp.json")
+        (root,) = (span for span in read_json(otlp) if span.span_id == call.root_id)
+        assert root.attributes["cx.impact.lost_seconds"] == 77.0
+        assert "judge before this desk" not in text_of(judged(desk, own))
+
+
+def test_a_trusted_verdict_that_is_the_same_is_said_to_be() -> None:
+    """Then there is nothing to compare."""
+    call = whole_call("agreed", queue=74)
+    with Desk(timing=Timing(grace=0.1, settle=0.02)) as desk:
+        judged(desk, call)
+        own = desk.wait_for_verdict(call.trace_id)["attributes"]
+    call.spans[-1].attributes |= own
+    with Desk(timing=Timing(grace=0.1, settle=0.02), trust_stamped=True) as desk:
+        shown = text_of(judged(desk, call))
+        assert "The desk reckons the same." in shown
+        assert "Where this desk reckons otherwise" not in shown
+
+
+def test_a_trusted_verdict_of_wrong_types_does_no_harm() -> None:
+    """What is no figure of a verdict is not taken for one; without a severity there is none."""
+    with Desk(timing=Timing(grace=0.1, settle=0.02), trust_stamped=True) as desk:
+        odd, none = whole_call("odd stamp"), whole_call("no stamp")
+        stamped(
+            odd,
+            **{
+                "cx.impact.lost_seconds": "many",
+                "cx.impact.score": True,
+                "cx.impact.felt": "pain",
+                "cx.impact.unobserved": [1],
+                "cx.impact.charge.agent_network": "x",
+                "cx.impact.charge.moon": 3.0,
+                "cx.impact.coverage": float("nan"),
+            },
+        )
+        stamped(none, **{"cx.impact.severity": "awful"})
+        assert "0.0 s of 5 min" in text_of(judged(desk, odd))
+        assert "judge before this desk" not in text_of(judged(desk, none))
+
+
+def test_a_call_has_an_address_by_its_key(desk: Desk) -> None:
+    """In its namespace or the only one; what is not there says what was looked for; as JSON too."""
+    call = whole_call("key & address")
+    judged(desk, call)
+    for query in ({"key": "key & address"}, {"key": "key & address", "namespace": "default"}):
+        for ending in ("", ".json"):
+            answer = httpx.get(f"{desk.web_url}/call{ending}", params=query)
+            assert answer.headers["location"] == f"/call/{call.trace_id}{ending}"
+    shown = text_of(page(desk, "/call?key=nobody&namespace=acme", 404))
+    assert "No call with the key 'nobody' in namespace 'acme' was received here." in shown
+    assert (
+        httpx.get(desk.web_url + "/call.json?key=nobody").json()["error"].startswith("No call with the key")
+    )
+    assert "Give the call key" in text_of(page(desk, "/call", 400))
+
+
+def test_a_key_of_two_namespaces_leads_to_both_calls(desk: Desk) -> None:
+    """The reader chooses."""
+    one, other = whole_call("twice"), whole_call("twice")
+    other.trace_id, other.root_id = ids("twice", "acme")
+    for span in other.spans:
+        span.trace_id, span.attributes = other.trace_id, span.attributes | {"cx.call.namespace": "acme"}
+    for number, call in enumerate((one, other)):
+        call.spans[-1].start += number
+        judged(desk, call)
+    answer = httpx.get(desk.web_url + "/call?key=twice")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?q=twice")
+    markup = page(desk, "/?q=twice")
+    assert {one.trace_id, other.trace_id} == set(re.findall(r'id="c-(\w+)"', markup))
+    answer = httpx.get(desk.web_url + "/call?key=twice&namespace=acme")
+    assert answer.headers["location"] == f"/call/{other.trace_id}"
+
+
+def test_a_call_is_reached_by_any_of_its_trace_ids(desk: Desk) -> None:
+    """An alias leads to the call's own address."""
+    call = whole_call("first leg")
+    call.spans[-1].attributes["cx.call.alias"] = ["second leg"]
+    judged(desk, call)
+    other, _ = ids("second leg")
+    answer = httpx.get(f"{desk.web_url}/call/{other}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/call/{call.trace_id}")
+    answer = httpx.get(desk.web_url + "/?q=second+leg")
+    assert answer.headers["location"] == f"/call/{call.trace_id}"
+
+
+def test_a_call_of_many_spans_comes_in_parts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every span and log record is on one of them, and evidence leads to the one that has its span."""
+    monkeypatch.setattr(onecall, "PART", 8)
+    call = whole_call("parts", carrier="0*20 12*10 0*30", queue=40)
+    markup = judged(desk, call)
+    addresses = list(dict.fromkeys(re.findall(r'href="(/call/\w+/spans\?part=\d+)"', markup)))
+    on_pages = [re.findall(r'<details id="s-(\w+)"', page(desk, one)) for one in addresses]
+    assert on_pages[0] == re.findall(r'<details id="s-(\w+)"', markup)
+    every = [one for part in on_pages for one in part]
+    assert len(every) == len(set(every))
+    assert {span.span_id for span in call.spans} <= set(every)
+    links_to = re.findall(r'href="(/call/\w+/spans\?span=(\w+))#s-\2"', markup)
+    assert links_to
+    for address, span_id in links_to:
+        assert f'<details id="s-{span_id}"' in page(desk, address)
+    for bad in ("0", "x", "-1", "99"):
+        assert page(desk, f"/call/{call.trace_id}/spans?part={bad}", 404 if bad == "99" else 400)
+    assert page(desk, f"/call/{call.trace_id}/spans?span=zz", 400)
+    assert page(desk, f"/call/{call.trace_id}/logs", 404)
+
+
+def test_a_call_leads_to_other_tools() -> None:
+    """By templates, with what is known of it; nothing of a call can leave its place in an address."""
+    texts = (
+        "Jaeger=http://localhost:16686/trace/{trace_id}",
+        'Grafana=https://g.example/explore?panes={"a":{"q":"{trace_id}"}}&from={start_ms}&to={end_ms}',
+        "CRM=https://crm.example/{namespace}/{call_key}",
+    )
+    with Desk(timing=Timing(grace=0.1, settle=0.02), links=links.parse(texts)) as desk:
+        call = whole_call("a/b?c=d&e#f")
+        markup = html.unescape(judged(desk, call))
+        start = call.start // 10**6
+        for address in (
+            f"http://localhost:16686/trace/{call.trace_id}",
+            f'{{"a":{{"q":"{call.trace_id}"}}}}&from={start}&to={start + 300_000}',
+            "https://crm.example/default/a%2Fb%3Fc%3Dd%26e%23f",
+        ):
+            assert address in markup
+        assert "Open in Jaeger" in text_of(markup)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("http://localhost/{trace_id}", "a link is a name, =, and an address"),
+        ("=http://localhost", "a link is a name, =, and an address"),
+        ("Jaeger", "a link is a name, =, and an address"),
+        ("Bad=javascript:alert(1)", "is no http or https address"),
+        ("Bad=http://{trace_id}.example/", "is no http or https address"),
+        ("Bad=http://[::1/", "is no http or https address"),
+        ("Bad=http://x/{span}", "there is no {span}; there are trace_id, call_key"),
+    ],
+)
+def test_a_link_that_cannot_be_used_says_why(text: str, says: str) -> None:
+    """Before the desk starts."""
+    with pytest.raises(links.LinkError, match=re.escape(says)):
+        links.parse([text])
+
+
+def test_data_beside_the_other_pages(desk: Desk) -> None:
+    """What was received, and the list under its second name."""
+    judged(desk, whole_call("data"))
+    found = httpx.get(desk.web_url + "/received.json").json()
+    assert found["received.spans"]["value"] > 0
+    first = httpx.get(desk.web_url + "/calls.json").json()
+    assert first == httpx.get(desk.web_url + "/api/calls").json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ COLUMNS = (
 )
 # A media episode repeats windows of its leg.
 EPISODE = "media episode"
+MEDIA = "cx.media."
 # Scales never shrink below these, so that noise does not look like a fault: 5 % loss brings R near 80
 # ("satisfied", G.109), and 150 ms is the one-way delay up to which most calls are not hurt (G.114).
 LEAST_SCALE = {"loss_pct": 5.0, "delay_ms": 150.0}
@@ -87,7 +89,9 @@ class Hop:
 def hops(spans: list[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> list[Hop]:
     """Hops in path order; legs of one layer and name follow each other on one chart."""
     legs: dict[tuple[str, str], list[tuple[Span, Leg]]] = {}
-    for span in from_request(to_request(spans)):
+    # Most spans of a large call have no series: reading them all as the model does takes longest of all.
+    measured = [one for one in spans if any(pair.key.startswith(MEDIA) for pair in one.item.attributes)]
+    for span in from_request(to_request(measured)):
         if span.scope == IMPACT_SCOPE or span.name == EPISODE or not 0 < span.start <= span.end:
             continue
         leg = read_facts(span, DEFAULT).leg
@@ -155,7 +159,7 @@ def nice(value: float) -> float:
 def _chart(figure: str, pieces: list[Piece], top: float, axis: Axis, legs: list[tuple[int, int]]) -> Chart:
     label, unit = FIGURES[figure]
     chart = Chart(label, unit, f"{top:g}{unit}")
-    chart.legs = [(axis.x(start), axis.width(start, end)) for start, end in legs]
+    chart.legs = [(axis.x(start), axis.width(start, end)) for start, end in union(legs)]
     measured = [piece for piece in pieces if piece.value is not None]
     if not measured:
         return chart
@@ -184,10 +188,12 @@ def _shades(
 ) -> list[timeline.Bar]:
     """Those of the stretches charged to this layer for this figure, where this direction had any of it."""
     what = ("delay",) if figure == "delay_ms" else ("loss", "ie")
-    return [
-        timeline.lost_bar(stretch, axis)
-        for stretch in stretches
-        if stretch["layer"] == layer
-        and stretch["what"] in what
-        and any(p.value and p.start < stretch["end"] and p.end > stretch["start"] for p in pieces)
-    ]
+    had = union((piece.start, piece.end) for piece in pieces if piece.value)
+    ends = [end for _, end in had]
+    shaded = []
+    for stretch in stretches:
+        if stretch["layer"] == layer and stretch["what"] in what:
+            at = bisect_right(ends, stretch["start"])
+            if at < len(had) and had[at][0] < stretch["end"]:
+                shaded.append(stretch)
+    return [timeline.lost_bar(stretch, axis) for stretch in timeline.coarse(shaded, axis)]

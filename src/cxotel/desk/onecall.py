@@ -81,7 +81,7 @@ class LogLine:
     scope: list[tree.Field]
 
 
-@dataclass(slots=True)
+@dataclass
 class Part:
     """A part of a call's spans or log records.
 
@@ -100,6 +100,9 @@ class Part:
     total: int
     number: int
 
+    def __post_init__(self) -> None:
+        self._ids = {node.id for node in self.items} if self.what == "spans" else set()
+
     @property
     def others(self) -> list[tuple[int, str]]:
         """All parts with their addresses, none if this is the only one."""
@@ -117,7 +120,7 @@ class Part:
 
     def link(self, span_id: str) -> str:
         """Where a span is to be seen: on this page, or on that of its part."""
-        if not span_id or self.total <= PART or any(node.id == span_id for node in self.items):
+        if not span_id or self.total <= PART or span_id in self._ids:
             return f"#s-{span_id}"
         return f"/call/{self.trace_id}/spans?span={span_id}#s-{span_id}"
 

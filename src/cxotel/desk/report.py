@@ -157,14 +157,18 @@ def stamped(
     one judged anew, unless that one is `trusted`: then all is as it came.
     """
     if trusted:
-        return traces.to_request(traces.settled(kept))
-    root = root_of(traces.models(kept))
+        request = traces.to_request(traces.settled(kept))
+        for data in warnings:
+            request.MergeFromString(data)
+        return request
+    models = traces.models(kept)
+    root = root_of(models)
     root_id = bytes.fromhex(root.span_id) if root is not None else None
     request = traces.to_request(k for k in traces.settled(kept) if k.scope.name != IMPACT_SCOPE)
     own = next((v for v in verdicts if v.kind == JUDGED), None)
     if own is None and verdicts and verdicts[-1].kind not in (PARTIAL_CALL, CORRECTION):
         own = verdicts[-1]  # it runs still
-    copied = stamps.copied_of(traces.models(kept))
+    copied = stamps.copied_of(models)
     for group in request.resource_spans:
         for scoped in group.scope_spans:
             for span in scoped.spans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ BAR, GAP, STACK, LEAST = 18, 3, 40, 3
 MOST_LANES = 4
 # More bars than this are drawn as one where they touch: nobody can tell them apart, or click them.
 MOST_BARS = 120
+# More stretches than this are drawn as so many bins of time.
+MOST_STRETCHES, BINS = 400, 300
 # Closer than this share of the axis, and they touch.
 TOUCHING = 0.002
 ORDER = list(words.LAYERS)
@@ -78,6 +81,7 @@ def rows(spans: Iterable[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> 
         row = _row(layer, name, members, axis)
         found.append(((ORDER.index(layer), members[0][0].start_time_unix_nano), row))
         row_of |= {span.span_id.hex(): row for span, _ in members}
+    lost_of: dict[int, tuple[Row, list[dict[str, Any]]]] = {}
     for stretch in stretches:
         lying = row_of.get(stretch["span_id"])
         if lying is None or lying.layer != stretch["layer"]:
@@ -85,8 +89,10 @@ def rows(spans: Iterable[Kept], axis: Axis, stretches: list[dict[str, Any]]) -> 
         if lying is None:
             lying = Row(stretch["layer"], words.layer(stretch["layer"]), "")
             found.append(((ORDER.index(stretch["layer"]), stretch["start"]), lying))
-        lying.lost.append(lost_bar(stretch, axis, lying.height))
+        lost_of.setdefault(id(lying), (lying, []))[1].append(stretch)
         lying.seconds += stretch["seconds"]
+    for row, charged in lost_of.values():
+        row.lost = [lost_bar(stretch, axis, row.height) for stretch in coarse(charged, axis)]
     found.sort(key=lambda pair: pair[0])
     return [row for _, row in found]
 
@@ -108,19 +114,45 @@ def lost_bar(stretch: dict[str, Any], axis: Axis, height: int = BAR) -> Bar:
 
 def lost_stack(stretches: list[dict[str, Any]], axis: Axis) -> list[Bar]:
     """All stretches in one row, those of the same time on top of each other."""
+    stretches = coarse(stretches, axis)
     edges = sorted({edge for stretch in stretches for edge in (stretch["start"], stretch["end"])})
+    coming = sorted(range(len(stretches)), key=lambda i: -stretches[i]["start"])
+    under: list[int] = []
     bars = []
     for start, end in pairwise(edges):
+        while coming and stretches[coming[-1]]["start"] <= start:
+            under.append(coming.pop())
+        under = sorted(i for i in under if stretches[i]["end"] >= end)
         ground = float(STACK)
-        for stretch in stretches:
-            if stretch["start"] <= start and stretch["end"] >= end:
-                bar = lost_bar(stretch, axis, STACK)
-                high = max(1.0, _share(stretch) * STACK)
-                ground -= high
-                bar.x, bar.width = axis.x(start), axis.width(start, end)
-                bar.y, bar.height = max(0, round(ground)), max(1, round(ground + high) - round(ground))
-                bars.append(bar)
+        for stretch in (stretches[i] for i in under):
+            bar = lost_bar(stretch, axis, STACK)
+            high = max(1.0, _share(stretch) * STACK)
+            ground -= high
+            bar.x, bar.width = axis.x(start), axis.width(start, end)
+            bar.y, bar.height = max(0, round(ground)), max(1, round(ground + high) - round(ground))
+            bars.append(bar)
     return bars
+
+
+def coarse(stretches: list[dict[str, Any]], axis: Axis) -> list[dict[str, Any]]:
+    """Stretches as they are, or of more than can be told apart their seconds by layer and bin of time."""
+    if len(stretches) <= MOST_STRETCHES:
+        return stretches
+    bins: dict[tuple[int, str], dict[str, Any]] = {}
+    edges = [axis.start + axis.length * i // BINS for i in range(BINS + 1)]
+    for stretch in stretches:
+        start, end = max(stretch["start"], axis.start), min(stretch["end"], axis.end)
+        if start >= end:
+            continue
+        first, last = bisect_right(edges, start) - 1, bisect_left(edges, end) - 1
+        for number in range(first, last + 1):
+            low, high = edges[number], edges[number + 1]
+            part = (min(end, high) - max(start, low)) / (stretch["end"] - stretch["start"])
+            known = bins.setdefault(
+                (number, stretch["layer"]), {**stretch, "start": low, "end": high, "seconds": 0.0}
+            )
+            known["seconds"] += stretch["seconds"] * part
+    return [bins[key] for key in sorted(bins)]
 
 
 def _share(stretch: dict[str, Any]) -> float:

@@ -132,7 +132,14 @@ def node(one: Placed, axis: Axis) -> Node:
         attributes=table(attributes),
         resource=resource_fields(resource, one.group.schema_url),
         scope=scope_fields(scope, one.scoped.schema_url),
-        events=[(event.name, event.time_unix_nano, _more(event)) for event in span.events],
+        events=[
+            (
+                event.name,
+                event.time_unix_nano,
+                [*_named({"time": _nanos(event.time_unix_nano)}), *_more(event)],
+            )
+            for event in span.events
+        ],
         links=[
             (
                 link.trace_id.hex(),
