@@ -23,6 +23,7 @@ class Subcommand(NamedTuple):
 
 
 SUBCOMMANDS = {
+    "db": Subcommand("cxotel.desk.dbcommand", "db", "desk", "Look after what a desk keeps."),
     "demo": Subcommand("cxotel.demo.command", "demo", "desk,webrtc", "Place real calls and judge them."),
     "doctor": Subcommand(
         "cxotel.desk.doctor", "doctor", "desk", "Find why calls do not come, and what to do."
@@ -38,6 +39,7 @@ Examples:
   cxotel judge trace.json              the verdict on a call
   curl -s localhost:16686/api/v3/traces/ID | cxotel judge -
                                        the same, out of Jaeger
+  cxotel db backup copy.sqlite         while the desk runs
   cxotel serve                         OTLP on 4317 and 4318, pages on 8317
 """
 

@@ -17,10 +17,11 @@ from cxotel.desk.stamps import MARK, unstamp
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
     from cxotel.desk.intake import Item
 
-_SHAPES: dict[str, tuple[Any, str, str, str]] = {
+SHAPES: dict[str, tuple[Any, str, str, str]] = {
     "traces": (ExportTraceServiceRequest, "resource_spans", "scope_spans", "spans"),
     "logs": (ExportLogsServiceRequest, "resource_logs", "scope_logs", "log_records"),
     "metrics": (ExportMetricsServiceRequest, "resource_metrics", "scope_metrics", "metrics"),
@@ -33,7 +34,7 @@ def pass_on(
     """Put items as received into the outbox, without another judge's verdict unless that is trusted."""
     if not items:
         return
-    kind, groups, scopes, members = _SHAPES[signal]
+    kind, groups, scopes, members = SHAPES[signal]
     request = kind()
     last = None
     scoped: Any = None
@@ -54,7 +55,7 @@ def pass_on(
 
 def part_of(signal: str, data: bytes, start: int, end: int) -> bytes:
     """A request with the items from `start` to before `end` alone, in the order that they have."""
-    kind, groups, scopes, members = _SHAPES[signal]
+    kind, groups, scopes, members = SHAPES[signal]
     request = kind.FromString(data)
     at = 0
     for group in getattr(request, groups):
@@ -70,3 +71,11 @@ def part_of(signal: str, data: bytes, start: int, end: int) -> bytes:
 def put(connection: sqlite3.Connection, signal: str, items: int, data: bytes, now: int) -> None:
     """Put a request into the outbox."""
     connection.execute(sql("insert_outbox"), (now, signal, items, data))
+
+
+def items_in(signal: str, request: Any) -> Iterator[Any]:
+    """The spans, log records or metrics of a request."""
+    _, groups, scopes, members = SHAPES[signal]
+    for group in getattr(request, groups):
+        for scoped in getattr(group, scopes):
+            yield from getattr(scoped, members)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -16,7 +17,7 @@ from cxotel.otlp.proto import from_message, service_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cxotel.desk.store import Store
+    from cxotel.desk.store import Reader
     from cxotel.impact import Span as ModelSpan
 
 
@@ -39,19 +40,19 @@ class Kept:
     scope_schema_url: str
 
 
-def spans_of(store: Store, *trace_ids: bytes) -> list[Kept]:
+def spans_of(store: Reader, *trace_ids: bytes) -> list[Kept]:
     """All spans of the traces, differing copies included."""
     rows = [row for trace_id in trace_ids for row in store.rows("spans_of_trace", trace_id)]
     return _kept(rows, Span)
 
 
-def logs_of(store: Store, *trace_ids: bytes) -> list[Kept]:
+def logs_of(store: Reader, *trace_ids: bytes) -> list[Kept]:
     """All log records that name one of the traces."""
     rows = [row for trace_id in trace_ids for row in store.rows("logs_of_trace", trace_id)]
     return _kept(rows, LogRecord)
 
 
-def ids_of(store: Store, trace_id: bytes) -> list[bytes]:
+def ids_of(store: Reader, trace_id: bytes) -> list[bytes]:
     """The trace id of a call, then those that mean it too."""
     return [trace_id, *(row[0] for row in store.rows("aliases_of_call", trace_id))]
 
@@ -105,4 +106,16 @@ def to_request(spans: Iterable[Kept]) -> ExportTraceServiceRequest:
             scoped.scope.CopyFrom(kept.scope)
             last = kept.origin
         scoped.spans.append(kept.item)
+    return request
+
+
+def to_logs(records: Iterable[Kept]) -> ExportLogsServiceRequest:
+    """Log records as one OTLP request in the same order."""
+    request = ExportLogsServiceRequest()
+    for kept in records:
+        group = request.resource_logs.add(schema_url=kept.resource_schema_url)
+        group.resource.CopyFrom(kept.resource)
+        scoped = group.scope_logs.add(schema_url=kept.scope_schema_url)
+        scoped.scope.CopyFrom(kept.scope)
+        scoped.log_records.append(kept.item)
     return request

@@ -1,0 +1,1 @@
+UPDATE inbox SET data = ?, spoiled = ? WHERE id = ?

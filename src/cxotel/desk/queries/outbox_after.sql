@@ -1,0 +1,1 @@
+SELECT id, signal, data, '' FROM outbox WHERE id > ? ORDER BY id LIMIT ?

@@ -1,0 +1,1 @@
+UPDATE outbox SET data = ?, items = ? WHERE id = ?

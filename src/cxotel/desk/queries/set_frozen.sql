@@ -1,0 +1,1 @@
+UPDATE call SET frozen = ? WHERE trace_id = ? AND is_call
