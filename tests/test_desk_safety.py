@@ -25,12 +25,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from desk_calls import CallMaker, whole_call
 
-from cxotel.desk import access, connections, grpc_server
+from cxotel.desk import access, connections, grpc_server, settings
 from cxotel.desk.access import Access, AccessError, Logins, Proxy, Tls, access_from
 from cxotel.desk.app import Desk
 from cxotel.desk.command import serve
 from cxotel.desk.connections import TimedProtocol
+from cxotel.desk.settings import Timing
+from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -728,6 +731,27 @@ def test_a_grpc_request_without_its_message_is_cut_off(monkeypatch: pytest.Monke
             assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_grpc_takes_no_more_connections_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is over is closed at once; when others go, there is room again."""
+    limits = dict(grpc_server.LIMITS) | {"grpc.max_allowed_incoming_connections": 4}
+    monkeypatch.setattr(grpc_server, "LIMITS", list(limits.items()))
+    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+    with Desk() as running:
+        held = []
+        for _ in range(4):
+            held.append(connect(running.grpc_endpoint))
+            held[-1].sendall(opening)
+            assert held[-1].recv(9)[3] == 4  # SETTINGS: it is taken
+        with connect(running.grpc_endpoint) as more:
+            with suppress(OSError):
+                more.sendall(opening)
+            assert received(more) == b""
+        for sock in held:
+            sock.close()
+        with grpc.insecure_channel(running.grpc_endpoint.removeprefix("http://")) as channel:
+            assert channel.unary_unary(TRACES)(b"", timeout=20, wait_for_ready=True) == b""
+
+
 def test_a_grpc_message_that_unzips_to_a_gigabyte_is_refused_before_it_does(tmp_path: Path) -> None:
     """In a process of its own, whose peak memory shows that it never held it."""
     program = (
@@ -763,6 +787,31 @@ def test_a_zipped_body_that_never_ends_is_refused(desk: Desk) -> None:
     """200 kB that unzip to 200 MB."""
     answer = post(desk, gzip.compress(bytes(200 * 2**20)), content_encoding="gzip")
     assert answer.status_code == 413
+
+
+def test_a_call_that_is_full_takes_no_more_spans_and_its_root_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is beyond is counted and said; what is known is known; other calls go on."""
+    monkeypatch.setattr(settings, "MAX_SPANS_PER_CALL", 30)
+    call, other = CallMaker("wild"), whole_call("tame")
+    for number in range(50):
+        call.add(f"wild {number}", "loop", number, number + 1, cx_layer="crm", cx_activity="lookup")
+    with Desk(timing=Timing(grace=0.1, settle=0.02)) as running:
+        for _ in range(2):
+            assert post(running, to_request(call.spans[:30]).SerializeToString()).status_code == 200
+        assert post(running, to_request(call.spans[30:]).SerializeToString()).status_code == 200
+        call.root(60)
+        assert (
+            post(running, to_request([*call.spans[50:], *other.spans]).SerializeToString()).status_code == 200
+        )
+        verdict = running.wait_for_verdict(call.trace_id)
+        running.wait_for_verdict(other.trace_id)
+        assert verdict["refused"] == 20
+        counted = [counter(running, name) for name in ("refused.call_full", "repeated.spans")]
+        assert counted == [20, 30]
+        page = httpx.get(running.call_url(call.trace_id)).text
+        assert "20 spans of this call" in page
 
 
 def test_no_secret_is_written_down(caplog: pytest.LogCaptureFixture) -> None:

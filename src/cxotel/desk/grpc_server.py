@@ -36,7 +36,7 @@ LIMITS = [
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.max_concurrent_streams", MAX_REQUESTS),
     ("grpc.server_handshake_timeout_ms", 10_000),  # TLS and HTTP/2's opening; 120 s by default
-    ("grpc.max_connection_idle_ms", 300_000),  # exporters send every 5 s, and come back by themselves
+    ("grpc.max_connection_idle_ms", 30_000),  # exporters send every 5 s, and come back by themselves
     # Whoever is silent is asked whether he is there, and forgotten after 20 s: a call's end in a tunnel.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

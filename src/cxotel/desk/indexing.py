@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cxotel.desk import intake, lives, outbox, wire
 from cxotel.desk._sql import sql
 from cxotel.desk.receiver import count
+from cxotel.desk.settings import MAX_SPANS_PER_CALL
 
 if TYPE_CHECKING:
     import sqlite3
@@ -82,9 +83,11 @@ class Index:
         repeated: Counter[str] = Counter()
         for request in slice_:
             noun = "spans" if request.signal == "traces" else request.signal
+            before = calls.erased + calls.beyond
             fresh = [item for item in request.batch.items if self._insert(connection, request, item, calls)]
+            not_kept = calls.erased + calls.beyond - before
             received[noun] += len(fresh)
-            repeated[noun] += len(request.batch.items) - len(fresh)
+            repeated[noun] += len(request.batch.items) - len(fresh) - not_kept
             if request.signal == "traces":
                 fresh = [item for item in fresh if self._passes(item, request, calls)]
                 refused = Counter({bytes.fromhex(k): v for k, v in request.lost.items()})
@@ -99,14 +102,21 @@ class Index:
                 count(connection, f"{what}.{noun}", number, now, "")
         if calls.erased:
             count(connection, "refused.erased", calls.erased, now, "a span of a call that was erased")
+        if calls.beyond:
+            note = (
+                f"a span of a call that has {MAX_SPANS_PER_CALL} already: is a call key used for many calls?"
+            )
+            count(connection, "refused.call_full", calls.beyond, now, note)
         connection.execute(sql("inbox_done"), (slice_[-1].id,))
 
     def _insert(
         self, connection: sqlite3.Connection, request: _Request, item: intake.Item, calls: lives.Lives
     ) -> bool:
-        """Keep an item; False if it is known, or of a call that was erased."""
+        """Keep an item; False if it is known, or of a call that was erased or is full."""
         key: Any = item.name if request.signal == "metrics" else item.trace_id or None
         if item.trace_id and calls.is_erased(item.trace_id):
+            return False
+        if request.signal == "traces" and calls.is_full(item):
             return False
         origin = self._store.origin(connection, item.origin.key, item.origin.row)
         row = (key, item.digest, origin, request.received, item.data)

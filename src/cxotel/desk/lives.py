@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from cxotel.desk import settings
 from cxotel.desk._sql import sql
 from cxotel.impact.lifecycle import HELD, HOLD, LIVE, OUT, PASS, Episode, Life, Times
 
@@ -80,7 +81,7 @@ class Lives:
         self._calls: dict[bytes, bytes] = {}
         self._erased: dict[bytes, bool] = {}
         self._keys: set[tuple[str, bytes]] = set()
-        self.erased = 0
+        self.erased = self.beyond = 0
 
     def is_erased(self, trace_id: bytes) -> bool:
         """Whether spans of this trace are not kept; counted if so."""
@@ -90,6 +91,22 @@ class Lives:
             self._erased[trace_id] = found
         self.erased += found
         return found
+
+    def is_full(self, item: Item) -> bool:
+        """Whether a span is not kept because its call has all that it can have; counted if so."""
+        row = self._rows.get(key := self._call_of(item.trace_id)) or self._read(key)
+        if row is None:
+            return False
+        self._rows[key] = row
+        most = settings.MAX_SPANS_PER_CALL
+        if item.part is not None and item.part.is_root:
+            most += settings.MAX_ROOTS_OF_FULL_CALL
+        known = (item.trace_id, item.digest)
+        if row.spans < most or self._connection.execute(sql("has_span"), known).fetchone():
+            return False
+        row.refused += 1
+        self.beyond += 1
+        return True
 
     def refused(self, trace_id: bytes, number: int) -> None:
         """Spans of a trace were refused."""

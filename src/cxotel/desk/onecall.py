@@ -9,6 +9,7 @@ from cxotel._semconv import CX_IMPACT_OUTSIDE, CX_IMPACT_SKIPPED, CX_IMPACT_UNOB
 from cxotel.desk import charts, report, timeline, traces, tree, words
 from cxotel.desk.axis import Axis
 from cxotel.desk.lives import FINAL, PARTIAL, PROVISIONAL
+from cxotel.desk.settings import MAX_SPANS_PER_CALL
 from cxotel.otlp.proto import attributes_of, value_of
 
 if TYPE_CHECKING:
@@ -355,7 +356,8 @@ def _remarks(row: CallRow, attributes: dict[str, Any]) -> list[str]:
         )
     if row.refused:
         found.append(
-            f"{_things(row.refused, 'span')} of this call had an unusable id or field and could not be kept."
+            f"{_things(row.refused, 'span')} of this call had an unusable id or field, or came when it had "
+            f"{MAX_SPANS_PER_CALL:,} already, and could not be kept."
         )
     if row.summary["start"] > row.last_received:
         found.append("The call's times lie in the future: the sender's clock is ahead.")

@@ -14,6 +14,9 @@ MAX_BODY = 20 * 1024 * 1024
 MAX_VALUE = 64 * 1024
 # OpenTelemetry's own default limit is 128 attributes a span; of eight times that on, the rest is counted.
 MAX_ATTRIBUTES = 1024
+# A call of a working day has under 1,000 spans. A page of 10,000 must open within 1 s, and one of five times
+# that still opens; what a sender that runs wild sends on top is counted and not kept, but for a few roots.
+MAX_SPANS_PER_CALL, MAX_ROOTS_OF_FULL_CALL = 50_000, 100
 # Clocks of one contact centre differ by seconds; an hour ahead is a wrong clock or a wrong time zone.
 FUTURE_NS = 3600 * 10**9
 # The last time (year 2262) that a signed 64-bit integer of ns holds, as SQLite and most languages have it.

@@ -45,7 +45,7 @@ AGAIN_SECONDS = 0.5
 # A backend that is away must not keep the desk from stopping.
 STOP_MILLIS = 2_000
 # Reasons for which spans are refused by themselves, and so counted with their signal.
-OF_SPANS = {"erased"}
+OF_SPANS = {"erased", "call_full"}
 
 log = logging.getLogger("cxotel.desk")
 

@@ -1,0 +1,1 @@
+SELECT 1 FROM span WHERE trace_id = ? AND digest = ?
