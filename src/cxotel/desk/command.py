@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -202,12 +201,14 @@ def serve(
         trust_stamped=trust_stamped,
         access=allowed,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in all threads and waited for: a handler might run while the lock that it needs is taken, or the
+    # signal might reach a thread that wakes nobody.
+    asked = {signal.SIGTERM, signal.SIGINT}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, asked)
     try:
         desk.start()
     except (AccessError, DestinationError, OSError, StoreError) as error:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise click.ClickException(str(error)) from None
     said = {
         "Pages": desk.web_url,
@@ -236,7 +237,8 @@ def serve(
             err=True,
         )
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait(asked)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)  # asked once more, it ends at once
     if log_format == logs.JSON:
         log.info("stopping")
     else:
