@@ -71,7 +71,8 @@ def numbers(desk: Desk, **asked: Any) -> list[int]:
     """Which of the dozen are found, in the order shown."""
     answer = httpx.get(desk.web_url + "/api/calls", params={"limit": 500, **asked})
     assert answer.status_code == 200, answer.text
-    return [NUMBERS[one["trace_id"]] for one in answer.json()["calls"]]
+    found = (one["trace_id"] for one in answer.json()["calls"])
+    return [NUMBERS[trace_id] for trace_id in found if trace_id in NUMBERS]  # others sent more
 
 
 def newest(*wanted: int) -> list[int]:
