@@ -54,7 +54,7 @@ def values_of(tmp_path: Path, text: str, *arguments: str, **environment: str) ->
     file = tmp_path / "desk.toml"
     file.write_text(text)
     done = CliRunner().invoke(tried, ["--config", str(file), *arguments], env=environment)
-    return json.loads(done.stdout) if done.exit_code == 0 else done.stderr
+    return json.loads(done.stdout) if done.exit_code == 0 else done.output
 
 
 def test_the_file_gives_every_kind_of_option_also_by_tables(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ class _Asked:
         kind = http.client.HTTPSConnection if self.is_tls else http.client.HTTPConnection
         more: dict[str, Any] = {"context": ssl.create_default_context()} if self.is_tls else {}
         connection = kind(self.host, self.port, timeout=SECONDS, **more)
-        token = os.environ.get("CXOTEL_DESK_READ_TOKEN", "").strip()
+        token = next(iter(os.environ.get("CXOTEL_DESK_READ_TOKEN", "").split()), "")  # of several any will do
         try:
             connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
             asked = time.time()
