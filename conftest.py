@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,10 @@ def desk() -> Iterator[None]:
     with Desk() as running:
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = running.grpc_endpoint
         os.environ["DESK_PAGES"] = running.web_url
-        yield
+        os.environ["CXOTEL_DESK_DB"] = str(running.store.path)
+        with tempfile.TemporaryDirectory() as backups:
+            os.environ["BACKUPS"] = backups
+            yield
 
 
 def run_shell(example: Example) -> str | None:
