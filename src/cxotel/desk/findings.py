@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from cxotel._semconv import CX_LAYER
+from cxotel._semconv import CX_CALL_ID, CX_LAYER
 from cxotel.desk import traces, words
 from cxotel.desk.facts import root_of
 from cxotel.desk.lives import FINAL, PARTIAL
@@ -30,8 +30,7 @@ S = 1_000_000_000
 # What is looked at: a day back from the last span, so that an old mistake is not told for ever.
 WINDOW = 24 * 3600 * S
 MOST_CALLS = 200
-MOST_STRANGERS = 20
-MOST_KEYS = 5_000
+MOST_STRANGERS, SHOWN_STRANGERS = 10_000, 20
 # Senders flush every 5 s; a call that was silent for longer than this without a root was not running.
 SILENT = 600 * S
 # Time servers keep clocks within 0.1 s; two seconds shift a wait in the verdict so that people notice.
@@ -74,7 +73,9 @@ class _Seen:
 
 def of_store(store: Store, now: int) -> list[Finding]:
     """All checks on what a desk has received; `now` is the time in ns since the epoch."""
-    newest = store.rows("newest_received")[0][0]
+    rows = store.rows("newest_calls", MOST_CALLS)
+    others = store.rows("some_strangers", MOST_STRANGERS)
+    newest = max((row[-1] for row in (*rows, *others)), default=None)
     if newest is None:
         return [
             Finding(
@@ -86,11 +87,11 @@ def of_store(store: Store, now: int) -> list[Finding]:
         ]
     since = newest - WINDOW
     skews: dict[str, float] = {}
-    calls = [_seen(store, row, skews) for row in store.rows("newest_calls", since, MOST_CALLS)]
+    calls = [_seen(store, row[:3], skews) for row in rows if row[-1] >= since]
     return [
-        _strangers(store, since),
+        _strangers(store, [trace_id for trace_id, last in others if last >= since]),
         *(_of_calls(calls, now) if calls else _no_calls()),
-        _keys(store, since),
+        _keys(calls),
         _refused(store, since),
         *_clocks(skews),
     ]
@@ -182,25 +183,25 @@ def _names(counted: Counter[str]) -> str:
     return ", ".join(name[:60] for name, _ in counted.most_common(5))
 
 
-def _strangers(store: Store, since: int) -> Finding:
-    rows = store.rows("newest_strangers", since, MOST_STRANGERS)
-    if not rows:
+def _strangers(store: Store, found: list[bytes]) -> Finding:
+    if not found:
         return Finding("strangers", OK, "every trace is of a call")
-    spans = traces.models(traces.spans_of(store, *(trace_id for trace_id, _ in rows)))
+    spans = traces.models(traces.spans_of(store, *found[:SHOWN_STRANGERS]))
     services = Counter(span.service or "a service without a name" for span in spans)
     return Finding(
         "strangers",
         PROBLEM,
-        f"{rows[0][1]} traces are of no call, from {_names(services)}",
+        f"{len(found)} traces are of no call, from {_names(services)}",
         "let these programs take up the call's context (cxotel.join_call()), or export elsewhere",
     )
 
 
-def _keys(store: Store, since: int) -> Finding:
+def _keys(calls: list[_Seen]) -> Finding:
     """Keys that are written differently for what must be the same call, or alike for what is not."""
-    spellings: dict[str, dict[str, set[bytes]]] = defaultdict(lambda: defaultdict(set))
-    for key, trace_id in store.rows("keys_since", since, MOST_KEYS):
-        spellings[re.sub(r"[^a-z0-9]", "", key.lower()) or key][key].add(trace_id)
+    spellings: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for call in calls:
+        for key in {str(span.attributes[CX_CALL_ID]) for span in call.spans if CX_CALL_ID in span.attributes}:
+            spellings[re.sub(r"[^a-z0-9]", "", key.lower()) or key][key].add(call.trace_id)
     for found in spellings.values():
         if len(set().union(*found.values())) < 2:
             continue

@@ -1,1 +1,0 @@
-SELECT max(last_received) FROM call
