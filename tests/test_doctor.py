@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -20,6 +21,7 @@ import pytest
 from click.testing import CliRunner
 from desk_calls import CallMaker, whole_call
 
+from cxotel.cli import main
 from cxotel.desk import exporting
 from cxotel.desk.app import Desk
 from cxotel.desk.doctor import doctor
@@ -358,12 +360,13 @@ def test_what_is_no_desk_and_no_address_is_said() -> None:
 def test_a_test_call_is_sent_judged_and_marked() -> None:
     """Through the exporter that the environment describes, seen on the desk; if not, that is told."""
     with desk_with() as desk, desk_with() as other:
-        for sent_to, status in ((desk, 0), (other, 1)):
+        advice: list[str] = []
+        for sent_to, status, seconds in ((desk, 0, 30), (other, 1, 1)):
             done = subprocess.run(
                 [
                     sys.executable,
                     "-c",
-                    "from cxotel.desk import doctor; doctor.VERDICT_SECONDS = 8; doctor.doctor()",
+                    f"from cxotel.desk import doctor; doctor.VERDICT_SECONDS = {seconds}; doctor.doctor()",
                     *("--url", desk.web_url, "--send", "--json"),
                 ],
                 env=os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": sent_to.grpc_endpoint},
@@ -373,7 +376,12 @@ def test_a_test_call_is_sent_judged_and_marked() -> None:
                 check=False,
             )
             [said] = [one for one in json.loads(done.stdout)["findings"] if one["check"] == "send"]
+            advice.append(said["fix"])
             assert (said["state"] == "ok") == (status == 0), done
         calls = httpx.get(desk.web_url + "/api/calls").json()["calls"]
         assert [("cxotel doctor", "cxotel-doctor")] == [(one["queue"], one["namespace"]) for one in calls]
         assert calls[0]["trace_id"] in httpx.get(desk.web_url + "/").text
+        _, *erase = re.findall(r"`(.+)`", advice[0])[0].split()
+        erased = CliRunner().invoke(main, [*erase, "--db", str(desk.store.path), "--yes"])
+        assert 0 == erased.exit_code, erased.output
+        assert [] == httpx.get(desk.web_url + "/api/calls").json()["calls"]

@@ -235,9 +235,7 @@ def _send(desk: _Asked) -> Iterator[Finding]:
         answer = desk.get(f"/call/{trace_id}.json")
         if answer is not None and answer.content.get("state") in ("provisional", "final"):
             says = f"the test call {trace_id} came and was judged; it is of the service and queue {SERVICE!r}"
-            yield Finding(
-                "send", OK, says, f"erase it with `cxotel db erase {trace_id}`, or let it go with the others"
-            )
+            yield Finding("send", OK, says, f"to be rid of it: `cxotel db erase --call {trace_id}`")
             return
         time.sleep(0.2)
     yield Finding(
