@@ -268,3 +268,29 @@ def some_calls(now: int) -> list[CallMaker]:
     abandoned.add("queue", "ccaas-core", 9, 97, cx_layer="ccaas", cx_activity="queue", cx_owner="WFM team")
     abandoned.root(97, "abandoned")
     return [*calls, abandoned]
+
+
+def running_calls(now: int) -> list[CallMaker]:
+    """Calls that have not ended: in one the agent's network is bad, one has queued, one has just begun."""
+    hurt, queued, bot = (
+        CallMaker(f"amz-{number}", now - age * S)
+        for number, age in (("4447-b", 412), ("4449-a", 95), ("4450-a", 31))
+    )
+    for call in (hurt, queued, bot):
+        call.add(
+            "call started", "ccaas-core", 0, 0, cx_layer="call", cx_queue_name="billing", cx_site="Leeds"
+        )
+        call.add("ivr", "ivr", 1.8, 9, cx_layer="ccaas", cx_activity="ivr", cx_owner="Platform team")
+    hurt.add("queue", "ccaas-core", 9, 63, cx_layer="ccaas", cx_activity="queue", cx_owner="WFM team")
+    hurt.add(
+        "media episode",
+        "softphone",
+        215,
+        245,
+        cx_layer="agent_network",
+        cx_activity="converse",
+        cx_owner="BPO North IT",
+        cx_media_window=5.0,
+        cx_media_to__agent_loss__pct="18 31 42 37 40 22",
+    )
+    return [hurt, queued, bot]

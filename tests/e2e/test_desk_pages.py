@@ -16,7 +16,8 @@ from cxotel.desk.settings import Timing
 from cxotel.otlp.proto import to_request
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from desk_calls import CallMaker, some_calls, whole_call
+from axe import complaints_of
+from desk_calls import CallMaker, running_calls, some_calls, whole_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,11 +51,23 @@ def desk() -> Iterator[tuple[Desk, list[CallMaker]]]:
             HOSTILE: HOSTILE,
         }
     hostile.add(HOSTILE, HOSTILE, 10, 20, cx_layer="crm", cx_activity="lookup")
+    # More than a list shows at once, so that its end is one too.
+    many = [whole_call(f"many {number}", calls[0].start - number * 10**9) for number in range(50)]
     with Desk(timing=Timing(grace=0.1, settle=0.02)) as running:
-        for call in (*calls, hostile):
+        for call in (*calls, *many, hostile):
             send(running, call)
+        for call in (*calls, *many, hostile):
             running.wait_for_verdict(call.trace_id)
+        for call in running_calls(time.time_ns()):
+            send(running, call)
+        while len(httpx.get(running.web_url + "/now.json").json()["calls"]) < 3:
+            time.sleep(0.01)
         yield running, [*calls, hostile]
+
+
+def hurt_of(calls: list[CallMaker]) -> CallMaker:
+    """The one with a bit of everything."""
+    return next(call for call in calls if call.key == "amz-4442-a")
 
 
 def send(desk: Desk, call: CallMaker) -> None:
@@ -96,10 +109,13 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
 
 def pages(desk: Desk, calls: list[CallMaker]) -> list[str]:
     """All kinds of pages, with the hostile call and one that runs."""
-    hurt, hostile = calls[-3], calls[-1]
+    hurt, hostile = hurt_of(calls), calls[-1]
     return [
         desk.web_url,
+        desk.web_url + "/?q=nothing&queue=billing&severity=severe&from=2020-01-01",
+        desk.web_url + "/now",
         desk.web_url + "/received",
+        f"{desk.call_url(hurt.trace_id)}/spans",
         *(desk.call_url(call.trace_id) for call in (calls[0], hurt, hostile)),
         desk.web_url + "/call/nothing",
     ]
@@ -135,7 +151,7 @@ def test_nothing_stands_on_a_charts_line(
 ) -> None:
     """The scale is said above the chart, not over its first windows."""
     server, calls = desk
-    page = opened(server.call_url(calls[-3].trace_id))
+    page = opened(server.call_url(hurt_of(calls).trace_id))
     assert page.locator("svg.chart").count() > 0
     assert page.locator("svg.chart text").count() == 0
     assert "0 to " in page.locator("figcaption").first.inner_text()
@@ -188,8 +204,23 @@ def test_every_text_can_be_read(
 ) -> None:
     """In both themes, all texts stand out from their ground."""
     running, calls = desk
-    for url in (running.web_url, running.web_url + "/received", running.call_url(calls[-3].trace_id)):
+    for url in pages(running, calls):
         assert contrast(opened(url, 1440, scheme)) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_nothing_serious(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page], width: int, scheme: str
+) -> None:
+    """On every page, with its filters and spans open, in both themes and widths."""
+    for url in pages(*desk):
+        page = opened(url, width, scheme)
+        page.evaluate(
+            "document.querySelectorAll('.kind:first-of-type, #spans > details:nth-child(-n+3)')"
+            ".forEach((one) => { one.open = true })"
+        )
+        assert complaints_of(page) == [], url
 
 
 def test_times_are_the_readers_own(desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]) -> None:
@@ -209,7 +240,7 @@ def test_without_scripts_times_are_utc_and_all_is_there(
 ) -> None:
     """Scripts only add comfort."""
     running, calls = desk
-    page = opened(running.call_url(calls[-3].trace_id), java_script_enabled=False)
+    page = opened(running.call_url(hurt_of(calls).trace_id), java_script_enabled=False)
     assert "UTC" in page.locator(".hero time").first.inner_text()
     page.locator("#spans summary").first.click()
     assert page.locator("#spans .fields").first.is_visible()
@@ -228,6 +259,120 @@ def test_a_new_call_appears_and_its_page_is_a_click_away(
     page.locator(f"#c-{call.trace_id} a.sentence").click()
     page.wait_for_url(running.call_url(call.trace_id))
     assert page.locator("h1").inner_text().startswith("The customer waited 54 of 300 seconds too long")
+
+
+def test_a_list_that_is_read_stays_where_it_is(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Scrolled down or pointed at, new calls wait behind a button; known ones change in their place."""
+    running, _ = desk
+    page = opened(running.web_url)
+    first = page.locator("#calls .item").nth(1).get_attribute("id")
+    page.locator("#calls .item").nth(20).scroll_into_view_if_needed()
+    page.evaluate("window.mine = document.querySelectorAll('#calls .item').length")
+    calls = [whole_call(f"later {number}", time.time_ns() - 300 * 10**9) for number in range(2)]
+    for call in calls:
+        send(running, call)
+        running.wait_for_verdict(call.trace_id)
+    button = page.get_by_role("button", name="2 new calls")
+    button.wait_for(timeout=5000)
+    assert page.evaluate("window.mine === document.querySelectorAll('#calls .item').length")
+    assert page.locator(f"#c-{calls[0].trace_id}").count() == 0
+    assert page.locator(f"#{first}").count() == 1
+    assert page.evaluate("scrollY") > 100
+    button.click()
+    page.locator(f"#c-{calls[1].trace_id}").wait_for(timeout=5000)
+    assert page.evaluate("scrollY") == 0
+    assert page.locator("#news button").count() == 0
+
+
+def test_a_known_call_changes_in_its_place(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """A running call that ends says so under the reader's pointer, and the list does not move."""
+    running, _ = desk
+    call = whole_call("ends", time.time_ns() - 300 * 10**9)
+    root = call.spans.pop()
+    send(running, call)
+    page = opened(running.web_url)
+    row = page.locator(f"#c-{call.trace_id}")
+    row.wait_for(timeout=5000)
+    row.hover()
+    assert "Running" in row.inner_text()
+    call.spans[:] = [root]
+    send(running, call)
+    running.wait_for_verdict(call.trace_id)
+    row.get_by_text("Running").wait_for(state="detached", timeout=5000)
+    row.hover()
+
+
+def test_a_filter_is_chosen_by_hand_and_taken_off_again(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """By keyboard alone; the address says it; Escape closes a list and gives the focus back."""
+    running, _ = desk
+    page = opened(running.web_url, 390)
+    severity = page.locator("summary", has_text="Severity")
+    severity.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Critical").focus()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "Severity"
+    page.keyboard.press("Enter")
+    page.get_by_label("Critical").focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/?severity=critical")
+    assert set(page.locator("#calls .item .sev").all_inner_texts()) == {"\N{BLACK CIRCLE} Critical"}
+    page.get_by_role("link", name="Without Severity Critical").click()
+    page.wait_for_url(running.web_url + "/")
+
+
+def test_the_search_leads_to_the_call(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """A key, Enter, and there it is."""
+    running, calls = desk
+    page = opened(running.web_url)
+    page.get_by_role("searchbox").fill(calls[3].key)
+    page.keyboard.press("Enter")
+    page.wait_for_url(running.call_url(calls[3].trace_id))
+
+
+def test_the_theme_that_is_chosen_is_remembered(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Against the system's, from page to page; and back to the system's."""
+    running, _ = desk
+    page = opened(running.web_url, scheme="light")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="System").click()
+    page.get_by_role("button", name="Light").click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.goto(running.web_url + "/now")
+    assert page.evaluate(ground) == dark
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate(ground) == light
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") is None
+
+
+def test_now_shows_a_call_that_begins_and_counts_its_seconds(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
+) -> None:
+    """Without reloading, first in the list of those without a warning if it runs longest."""
+    running, _ = desk
+    page = opened(running.web_url + "/now")
+    call = CallMaker("begins", time.time_ns() - 3000 * 10**9)
+    call.add("ivr", "ivr", 0, 5, cx_layer="ccaas", cx_activity="ivr")
+    send(running, call)
+    row = page.locator(f"#r-{call.trace_id}")
+    row.wait_for(timeout=5000)
+    assert "50 min" in row.inner_text()
+    row.get_by_role("link").click()
+    page.wait_for_url(running.call_url(call.trace_id))
 
 
 def test_an_open_call_page_follows_its_corrections(
@@ -256,7 +401,7 @@ def test_evidence_opens_its_span_with_the_keyboard(
 ) -> None:
     """Tab to the link, Enter, and the span is open and in sight."""
     running, calls = desk
-    page = opened(running.call_url(calls[-3].trace_id))
+    page = opened(running.call_url(hurt_of(calls).trace_id))
     link = page.locator(".proofs a").first
     link.focus()
     page.keyboard.press("Enter")
@@ -279,7 +424,7 @@ def test_print_shows_every_span_on_white(
 ) -> None:
     """A call goes on paper whole."""
     running, calls = desk
-    page = opened(running.call_url(calls[-3].trace_id))
+    page = opened(running.call_url(hurt_of(calls).trace_id))
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#spans > details:not([open])").count() == 0

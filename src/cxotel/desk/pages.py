@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import time
 from collections import Counter
 from dataclasses import dataclass
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -120,7 +120,7 @@ class Pages:
             only = finding.traces_of(self._store, asked.q)
             if len(only) == 1 and not self._store.rows("word_of", "customer", asked.q):
                 return RedirectResponse(f"/call/{only[0].hex()}", 303)
-        found = finding.find(self._store, asked, place, PAGE, time.time_ns())
+        found = finding.find(self._store, asked, place, PAGE, time_ns())
         charges: Counter[str] = Counter()
         for row in found.rows:
             charges.update(row.summary.get("charges", {}))
@@ -146,12 +146,12 @@ class Pages:
 
     def now(self, _request: Request) -> Response:
         """GET /now: running calls, the last hour against the usual, its verdicts."""
-        found = now.load(self._store, time.time_ns())
+        found = now.load(self._store, time_ns())
         return self._page("now.html", now=found, idle=self._timing.idle, counts=self._odd_counts())
 
     def now_json(self, _request: Request) -> Response:
         """GET /now.json: the same."""
-        return JSONResponse(now.as_json(now.load(self._store, time.time_ns())))
+        return JSONResponse(now.as_json(now.load(self._store, time_ns())))
 
     def call_of_key(self, request: Request) -> Response:
         """GET /call?key=[&namespace=]: to the page of the call with that key; .json to its verdict."""
@@ -241,7 +241,7 @@ class Pages:
         text = request.query_params.get("limit", str(PAGE))
         if not _is_number(text) or not 1 <= int(text[:6]) <= MOST_API:
             raise HTTPException(400, f"limit must be a number from 1 to {MOST_API}.")
-        found = finding.find(self._store, asked, place, int(text), time.time_ns())
+        found = finding.find(self._store, asked, place, int(text), time_ns())
         return JSONResponse(
             {
                 "calls": [report.summary_report(row) for row in found.rows],

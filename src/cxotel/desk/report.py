@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from cxotel._semconv import CX_WARNING_OWNER
 from cxotel.desk import stamps, traces
 from cxotel.desk.facts import root_of, stamp_on
 from cxotel.desk.lives import UNJUDGED
@@ -14,8 +17,6 @@ from cxotel.impact.lifecycle import CORRECTION, JUDGED, PARTIAL_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     from cxotel.desk.store import Store
     from cxotel.desk.traces import Kept
@@ -96,6 +97,19 @@ class Warned:
     at: int
     message: str
     spans: bytes
+
+    @property
+    def owner(self) -> str:
+        """Who can fix it, "" where nobody said."""
+        request = ExportTraceServiceRequest.FromString(self.spans)
+        spans = [span for g in request.resource_spans for s in g.scope_spans for span in s.spans]
+        owners = [
+            pair.value.string_value
+            for span in spans
+            for pair in span.attributes
+            if pair.key == CX_WARNING_OWNER
+        ]
+        return owners[0] if owners else ""
 
 
 def warnings_of(store: Store, trace_id: bytes) -> list[Warned]:

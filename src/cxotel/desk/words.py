@@ -250,6 +250,14 @@ def sentence(text: str) -> str:
     return re.sub(r"(?<=[0-9]) (?=%|ms\b|s\b)", "\u00a0", text)
 
 
+def warning(message: str) -> str:
+    """A warning's message without the names and ids that stand beside it anyway."""
+    found = re.fullmatch(r"\w+: (\w+) (.*?)(?: \(span [0-9a-f]{16}\))?", message, re.DOTALL)
+    if found is None or found[1] not in WHAT:
+        return sentence(message)
+    return sentence(f"{WHAT[found[1]]}: up to {found[2]} lost")
+
+
 def severity(name: str, lost_seconds: float) -> str:
     """A severity in plain words; "none" is fine only where nothing at all was lost."""
     if name == "none" and lost_seconds > 0:

@@ -121,7 +121,7 @@ function mergeCalls(fresh) {
   button.addEventListener("click", () => {
     replaceParts(fresh, ["calls"]);
     news.replaceChildren();
-    scrollTo({ top: 0 });
+    scrollTo({ top: 0, behavior: "instant" });
     const first = document.querySelector("#calls a");
     if (first) first.focus({ preventScroll: true });
   });
