@@ -361,6 +361,31 @@ def test_other_trace_ids_of_a_call_are_erased_with_it(desk: Desk, path: Path) ->
     assert {name: number for name, number in rows(path).items() if number} == {}
 
 
+def test_what_says_later_that_it_is_of_an_erased_call_is_refused(desk: Desk, path: Path) -> None:
+    """By an alias, with all that comes of that trace from then on."""
+    call, part = whole_call("main"), whole_call("part")
+    for span in part.spans:
+        span.attributes["cx.call.alias"] = ["main"]
+    judged(desk, call)
+    run(path, "erase", "--key", "main", "--yes")
+    send(desk, to_request(part.spans))
+    send(desk, to_request(whole_call("part").spans))
+    desk.wait_until_sorted()
+    assert {name: number for name, number in rows(path).items() if number} == {}
+
+
+def test_a_frozen_part_freezes_the_call(desk: Desk, path: Path) -> None:
+    """When an alias makes it one with another."""
+    part, call = whole_call("part"), whole_call("whole")
+    judged(desk, part)
+    run(path, "freeze", "--key", "part")
+    call.spans[1].attributes["cx.call.alias"] = ["part"]
+    judged(desk, call)
+    with desk.store.reading() as connection:
+        found = connection.execute("SELECT trace_id, frozen FROM call").fetchall()
+    assert found == [(bytes.fromhex(call.trace_id), 1)]
+
+
 def test_what_waits_to_be_sorted_or_handed_on_is_erased_too(path: Path) -> None:
     """Requests with others' spans keep those; what is known only from there is found by key and customer."""
     Desk(path, timing=QUICK).start().stop()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from cxotel.desk.dbfile import File
 
-# Rows of inbox and outbox, and free pages, in one transaction: a desk waits at most 5 s for it.
-MOST_ROWS, MOST_PAGES = 64, 2_000
+# Rows of inbox and outbox, traces, and free pages in one transaction: a desk waits at most 5 s for it.
+MOST_ROWS, MOST_TRACES, MOST_PAGES = 64, 20, 2_000
 # Spans looked through at a time.
 MOST_SPANS = 20_000
 # The log of a running desk is cut once no page is being read.
@@ -99,8 +99,9 @@ def erase(file: File, traces: Collection[bytes], records: Collection[int] = ()) 
     gone: Counter[str] = Counter()
     now = time.time_ns()
     every = file.transaction(partial(_bury, traces=traces, now=now))
-    for trace_id in sorted(every):
-        gone += file.transaction(partial(_erase_one, trace_id=trace_id))
+    ordered = sorted(every)
+    for start in range(0, len(ordered), MOST_TRACES):
+        gone += file.transaction(partial(_erase_some, traces=ordered[start : start + MOST_TRACES]))
     file.transaction(lambda to: to.executemany(sql("forget_log"), [(number,) for number in records]))
     gone["logs"] += len(records)
     for table in ("inbox", "outbox"):
@@ -158,10 +159,12 @@ def _bury(connection: sqlite3.Connection, traces: Iterable[bytes], now: int) -> 
     return every
 
 
-def _erase_one(connection: sqlite3.Connection, trace_id: bytes) -> Counter[str]:
-    is_call = connection.execute(sql("read_life"), (trace_id,)).fetchone()
-    gone, _ = removing.remove(connection, trace_id)
-    gone["calls"] += bool(is_call and is_call[0])
+def _erase_some(connection: sqlite3.Connection, traces: Iterable[bytes]) -> Counter[str]:
+    gone: Counter[str] = Counter()
+    for trace_id in traces:
+        is_call = connection.execute(sql("read_life"), (trace_id,)).fetchone()
+        gone += removing.remove(connection, trace_id)[0]
+        gone["calls"] += bool(is_call and is_call[0])
     return gone
 
 

@@ -116,7 +116,7 @@ class Index:
         key: Any = item.name if request.signal == "metrics" else item.trace_id or None
         if item.trace_id and calls.is_erased(item.trace_id):
             return False
-        if request.signal == "traces" and calls.is_full(item):
+        if request.signal == "traces" and (calls.is_of_erased(item, request.received) or calls.is_full(item)):
             return False
         origin = self._store.origin(connection, item.origin.key, item.origin.row)
         row = (key, item.digest, origin, request.received, item.data)

@@ -81,6 +81,7 @@ class Lives:
         self._calls: dict[bytes, bytes] = {}
         self._erased: dict[bytes, bool] = {}
         self._keys: set[tuple[str, bytes]] = set()
+        self._frozen: set[bytes] = set()
         self.erased = self.beyond = 0
 
     def is_erased(self, trace_id: bytes) -> bool:
@@ -106,6 +107,14 @@ class Lives:
             return False
         row.refused += 1
         self.beyond += 1
+        return True
+
+    def is_of_erased(self, item: Item, now: int) -> bool:
+        """Whether a span says that its trace is one with a call that was erased: then that is erased too."""
+        if item.part is None or not any(self.is_erased(other) for other, _ in item.part.aliases):
+            return False
+        self._connection.execute(sql("erase_trace"), (item.trace_id, now))
+        self._erased[item.trace_id] = True
         return True
 
     def refused(self, trace_id: bytes, number: int) -> None:
@@ -146,6 +155,7 @@ class Lives:
                 ),
             )
         self._connection.executemany(sql("insert_call_key"), sorted(self._keys))
+        self._connection.executemany(sql("set_frozen"), [(1, one) for one in sorted(self._frozen)])
 
     def _tell(self, row: Row, life: Life, part: Part, trace_id: bytes, now: int) -> bool:
         """Tell a life of a span of ours; whether that is handed on as it came."""
@@ -207,7 +217,9 @@ class Lives:
         self._soon(row, now)
 
     def _forget(self, other: bytes, into: bytes) -> None:
-        """Take away what was judged of a part by itself."""
+        """Take away what was judged of a part by itself; a frozen part freezes the call."""
+        if other in self._frozen or self._connection.execute(sql("is_frozen"), (other,)).fetchone():
+            self._frozen.add(into)
         for name in ("forget_verdicts", "forget_facets", "forget_call"):
             self._connection.execute(sql(name), (other,))
         self._connection.execute(sql("move_keys"), (into, other))

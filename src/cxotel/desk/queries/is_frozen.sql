@@ -1,0 +1,1 @@
+SELECT 1 FROM call WHERE trace_id = ? AND frozen = 1
