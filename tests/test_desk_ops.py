@@ -316,6 +316,8 @@ def test_metrics_tell_what_came_how_it_was_judged_and_what_waits(desk: Desk) -> 
         'cx_desk_repeated_total{cx_desk_signal="traces"}': spans,
         'cx_desk_refused_total{cx_desk_reason="body",cx_desk_signal="logs"}': 1,
         'cx_desk_acknowledge_duration_seconds_count{cx_desk_signal="traces"}': 2,
+        'cx_desk_received_total{cx_desk_signal="logs"}': 0,
+        'cx_desk_write_failures_total{cx_desk_reason="full"}': 0,
         "cx_desk_inbox_requests": 0,
         "cx_desk_inbox_age_seconds": 0,
         'cx_desk_calls{cx_desk_state="final"}': 1,

@@ -23,6 +23,7 @@ from cxotel import _semconv as names
 from cxotel._version import __version__
 from cxotel.desk import addresses, prometheus
 from cxotel.desk.store import StoreBusyError
+from cxotel.desk.words import TROUBLES
 from cxotel.impact.lifecycle import CORRECTION, JUDGED, PARTIAL_CALL, WARNING
 
 if TYPE_CHECKING:
@@ -46,6 +47,14 @@ AGAIN_SECONDS = 0.5
 STOP_MILLIS = 2_000
 # Reasons for which spans are refused by themselves, and so counted with their signal.
 OF_SPANS = {"erased", "call_full"}
+
+_SIGNALS = {"spans": "traces", "logs": "logs", "metrics": "metrics"}
+# Counters of the file: metric, the counter's kind, attribute, and its values by the counter's rest.
+COUNTED: tuple[tuple[str, str, str, dict[str, str]], ...] = (
+    (names.METRIC_CX_DESK_RECEIVED, "received", names.CX_DESK_SIGNAL, _SIGNALS),
+    (names.METRIC_CX_DESK_REPEATED, "repeated", names.CX_DESK_SIGNAL, _SIGNALS),
+    (names.METRIC_CX_DESK_WRITE_FAILURES, "trouble", names.CX_DESK_REASON, {one: one for one in TROUBLES}),
+)
 
 log = logging.getLogger("cxotel.desk")
 
@@ -208,18 +217,15 @@ class Telemetry:
         return found
 
     def _kept(self, refused: Counter[tuple[str, str]]) -> dict[str, list[Observation]]:
-        signals = {"spans": "traces", "logs": "logs", "metrics": "metrics"}
-        failures: list[Observation] = []
-        found: dict[str, list[Observation]] = {names.METRIC_CX_DESK_WRITE_FAILURES: failures}
-        for counter, value, _, _ in self._store.rows("counters"):
-            what, _, of = counter.partition(".")
-            if what in ("received", "repeated") and of in signals:
-                name = names.METRIC_CX_DESK_RECEIVED if what == "received" else names.METRIC_CX_DESK_REPEATED
-                found.setdefault(name, []).append(Observation(value, {names.CX_DESK_SIGNAL: signals[of]}))
-            elif what == "trouble":
-                failures.append(Observation(value, {names.CX_DESK_REASON: of}))
-            elif what == "refused" and of in OF_SPANS:  # counted where spans are sorted, not where they come
-                refused[of, "traces"] += value
+        counted = {name: value for name, value, _, _ in self._store.rows("counters")}
+        for reason in OF_SPANS:  # counted where spans are sorted, not where they come
+            if value := counted.get(f"refused.{reason}"):
+                refused[reason, "traces"] += value
+        # From 0 on: of a series that begins with its first count, Prometheus sees no increase.
+        found = {
+            name: [Observation(counted.get(f"{what}.{of}", 0), {key: shown}) for of, shown in members.items()]
+            for name, what, key, members in COUNTED
+        }
         for name, kind, key in (
             (names.METRIC_CX_DESK_CALLS, "state", names.CX_DESK_STATE),
             (names.METRIC_CX_DESK_JUDGED_CALLS, "severity", names.CX_IMPACT_SEVERITY),
