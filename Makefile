@@ -17,7 +17,7 @@ COLLECTOR := collector/_build/otelcol-cx
 GO_SOURCES := $(shell find collector -name '*.go' -not -path 'collector/_build*' 2>/dev/null) collector/go.mod collector/go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector docs kill outage fuzz
+.PHONY: help setup test check unit doctest lowest wheel go go-checks collector e2e demo accuracy pictures bench bench-collector bench-desk docs kill outage fuzz
 .PHONY: serve-docs gen lock clean
 
 help: ## list the targets
@@ -138,7 +138,11 @@ bench: .venv/.ready ## side-by-side speed, as ratios
 	$(BIN)/python benchmarks/sdk.py
 	$(BIN)/python benchmarks/impact_model.py
 	$(BIN)/python benchmarks/softphone.py
+	$(MAKE) --no-print-directory bench-desk
 	@! command -v $(GO) >/dev/null || $(MAKE) --no-print-directory bench-collector
+
+bench-desk: .venv/.ready ## only that of the desk, beside Phoenix (about 40 minutes; BENCH="burst steady" for some of it)
+	$(BIN)/python benchmarks/desk.py $(BENCH)
 
 bench-collector: .venv/.ready collector/_build_bench/otelcol-bench ## only that of the Collector components
 	cd collector && $(GO) test -run '^$$' -bench . -benchmem ./internal/impact
