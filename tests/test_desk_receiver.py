@@ -317,3 +317,17 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Any) -> None:
     with Desk(tmp_path / "desk.sqlite", timing=Timing(grace=0)) as second:
         assert second.wait_for_verdict(call.trace_id)["state"] == "final"
         assert len(names(second, call.trace_id)) == len(call.spans)
+
+
+def test_three_hundred_agents_send_directly_each_with_a_connection_of_its_own(desk: Desk) -> None:
+    """A connection stays open between calls, and none is turned away for the others'."""
+    channels = [
+        grpc.insecure_channel(desk.grpc_endpoint[7:], options=[("grpc.use_local_subchannel_pool", 1)])
+        for _ in range(300)
+    ]
+    body = to_request(small_call("many agents").spans).SerializeToString()
+    for channel in channels:
+        export = channel.unary_unary(f"/{wire.TRACES.service}/Export")
+        assert export(body, timeout=20, wait_for_ready=True) == b""
+    for channel in channels:
+        channel.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ from cxotel.desk.store import StoreError
 
 PORT = click.IntRange(0, 65535)
 SECONDS = click.FloatRange(0, 86_400)
+# Connections of all ports (grpc_server.py, connections.py) and files, more than twice over.
+FILES = 4096
 
 
 log = logging.getLogger("cxotel.desk")
@@ -204,6 +207,7 @@ def serve(
     # Blocked in all threads and waited for: a handler might run while the lock that it needs is taken, or the
     # signal might reach a thread that wakes nobody.
     asked = {signal.SIGTERM, signal.SIGINT}
+    _allow_files()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, asked)
     try:
         desk.start()
@@ -258,3 +262,11 @@ def _headers(file: str | None) -> str:
         return Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise DestinationError(f"--forward-headers-file {file} is no text in UTF-8") from None
+
+
+def _allow_files() -> None:
+    """Every connection takes a file descriptor, and 1,024, the usual limit, are fewer than there may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 
 # Each request waits for its commit in a thread; 16 of them share one fsync and leave two cores their work.
 THREADS = 16
-# Requests at once, waiting ones included; senders beyond it get RESOURCE_EXHAUSTED and come back.
-MAX_REQUESTS = 128
+# Requests at once, waiting ones included, whose messages are not read yet. Beyond it gRPC itself answers
+# RESOURCE_EXHAUSTED, which OTLP has senders take for final: so it must not come before every sender has one.
+MAX_REQUESTS = 1024
+# Of one connection; an exporter has one or a few.
+MAX_STREAMS = 128
 # A body this far over the limit still reaches us, so that it is counted; one over even that is refused by
 # gRPC itself, with the same code, and we never hear of it.
 SPARE = 4 * 1024 * 1024
 # From a request's headers to its message. A thread waits for it; exporters give a whole request 10 s.
 MESSAGE_SECONDS = 10.0
-# As many as each of the HTTP ports has.
-MOST_CONNECTIONS = 256
+# Agents whose softphones send directly: each keeps one open while it has calls.
+MOST_CONNECTIONS = 1024
 LIMITS = [
     ("grpc.max_receive_message_length", MAX_BODY + SPARE),  # of the message as sent, and of it unzipped
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
-    ("grpc.max_concurrent_streams", MAX_REQUESTS),
+    ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.server_handshake_timeout_ms", 10_000),  # TLS and HTTP/2's opening; 120 s by default
     ("grpc.max_connection_idle_ms", 30_000),  # exporters send every 5 s, and come back by themselves
     # Whoever is silent is asked whether he is there, and forgotten after 20 s: a call's end in a tunnel.
