@@ -186,6 +186,27 @@ def test_a_locked_file_puts_senders_off_and_recovers(
     ]
 
 
+def test_an_open_page_is_told_of_trouble_and_of_its_end(tmp_path: Path) -> None:
+    """Without any verdict; also the page of one call."""
+    with Desk(tmp_path / "d.sqlite", timing=QUICK) as desk:
+        call = whole_call("open")
+        assert post(desk, call).status_code == 200
+        desk.wait_for_verdict(call.trace_id)
+        on_writer(desk, "PRAGMA busy_timeout = 20")
+        address = f"{desk.web_url}/events?call={call.trace_id}"
+        with httpx.Client(timeout=10) as client, client.stream("GET", address) as stream:
+            lines = stream.iter_lines()
+            assert next(lines) == "retry: 2000"
+            other = sqlite3.connect(tmp_path / "d.sqlite", isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            assert post(desk, call).status_code == 503
+            assert next(line for line in lines if line) == "event: change"
+            assert "File locked" in httpx.get(desk.call_url(call.trace_id)).text
+            other.close()
+            assert next(line for line in lines if line.startswith("event")) == "event: change"
+            assert "File locked" not in httpx.get(desk.call_url(call.trace_id)).text
+
+
 def test_writes_that_wait_for_a_locked_file_wait_once_for_all(tmp_path: Path) -> None:
     """A group of writes is given up together: each by itself would wait 5 s."""
     store = Store(tmp_path / "d.sqlite")

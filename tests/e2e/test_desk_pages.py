@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import sync_playwright
 
+from cxotel.desk import store as stores
 from cxotel.desk.app import Desk
 from cxotel.desk.settings import Timing
 from cxotel.otlp.proto import to_request
@@ -429,3 +431,32 @@ def test_print_shows_every_span_on_white(
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("#spans > details:not([open])").count() == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_an_open_page_says_that_the_file_cannot_be_written_and_when_it_can_again(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without reload, at both widths, as axe likes it."""
+    monkeypatch.setattr(stores, "PROBE_SECONDS", 0.05)
+    monkeypatch.setattr(stores, "CALM_SECONDS", 0.2)
+    with Desk(tmp_path / "d.sqlite", timing=Timing(grace=0.1, settle=0.02)) as running:
+        call = whole_call("banner")
+        send(running, call)
+        running.wait_for_verdict(call.trace_id)
+        running.store.write(lambda to: to.execute("PRAGMA busy_timeout = 20").fetchall()).result(5)
+        context = browser.new_context(viewport={"width": 390, "height": 800})
+        page = context.new_page()
+        page.goto(running.call_url(call.trace_id))
+        banner = page.locator("#trouble [role=alert]")
+        assert banner.count() == 0
+        other = sqlite3.connect(tmp_path / "d.sqlite", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(httpx.HTTPStatusError, match="503"):
+            send(running, whole_call("put off"))
+        banner.wait_for()
+        assert "File locked: nothing new is kept" in banner.inner_text()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert complaints_of(page) == []
+        other.close()
+        banner.wait_for(state="detached")
+        context.close()

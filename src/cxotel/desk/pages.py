@@ -286,7 +286,7 @@ class Pages:
 
     async def _events(self, trace_id: bytes) -> AsyncIterator[str]:
         seen, revision = self._changes.number, await self._revision(trace_id)
-        silent = CHANGE_SECONDS
+        silent, trouble = CHANGE_SECONDS, self._store.trouble
         yield "retry: 2000\n\n"
         while not self._changes.closed:
             await asyncio.sleep(LOOK_SECONDS)
@@ -298,6 +298,9 @@ class Pages:
                 if not trace_id or revision != before:
                     silent = 0.0
                     yield f"event: change\ndata: {number}\n\n"
+            if trouble is not self._store.trouble:  # each page has its banner
+                trouble = self._store.trouble
+                yield f"event: change\ndata: {number}\n\n"
             if silent >= HEARTBEAT_SECONDS:
                 silent = CHANGE_SECONDS
                 yield ": still here\n\n"

@@ -131,8 +131,9 @@ function mergeCalls(fresh) {
 
 async function refresh() {
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (fresh.getElementById("trouble")) replaceParts(fresh, ["trouble"]);
+  if (!answer.ok) return;
   const list = document.getElementById("calls");
   if (list && "live" in list.dataset && fresh.getElementById("calls")) {
     mergeCalls(fresh);
