@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -752,7 +753,7 @@ def test_grpc_takes_no_more_connections_than_it_may(monkeypatch: pytest.MonkeyPa
             assert channel.unary_unary(TRACES)(b"", timeout=20, wait_for_ready=True) == b""
 
 
-def test_a_grpc_message_that_unzips_to_a_gigabyte_is_refused_before_it_does(tmp_path: Path) -> None:
+def test_a_grpc_message_that_unzips_to_a_quarter_gigabyte_is_refused_before_it_does(tmp_path: Path) -> None:
     """In a process of its own, whose peak memory shows that it never held it."""
     program = (
         "import sys\nfrom cxotel.desk.app import Desk\n"
@@ -766,6 +767,8 @@ def test_a_grpc_message_that_unzips_to_a_gigabyte_is_refused_before_it_does(tmp_
         text=True,
     )
 
+    inflating = zlib.compress(bytes(2**28), 1)
+
     def peak() -> int:
         status = Path(f"/proc/{process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
@@ -775,12 +778,27 @@ def test_a_grpc_message_that_unzips_to_a_gigabyte_is_refused_before_it_does(tmp_
         before = peak()
         options = [("grpc.max_send_message_length", -1)]
         with grpc.insecure_channel(address, options) as channel:
-            with pytest.raises(grpc.RpcError) as caught:
-                channel.unary_unary(TRACES)(bytes(2**30), timeout=60, compression=grpc.Compression.Gzip)
-            assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            for body, compression in ((bytes(2**28), grpc.Compression.Gzip), (inflating, None)):
+                with pytest.raises(grpc.RpcError) as caught:
+                    channel.unary_unary(TRACES)(body, timeout=60, compression=compression)
+                assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert peak() - before < 128 * 1024
     finally:
         process.communicate("", timeout=20)
+
+
+@pytest.mark.parametrize("compression", list(grpc.Compression))
+def test_a_zipped_grpc_message_is_taken(desk: Desk, compression: grpc.Compression) -> None:
+    """As exporters send it with OTEL_EXPORTER_OTLP_COMPRESSION; and one that is cut off is told so."""
+    call = whole_call(f"zipped {compression}")
+    with grpc.insecure_channel(desk.grpc_endpoint.removeprefix("http://")) as channel:
+        body = to_request(call.spans).SerializeToString()
+        assert channel.unary_unary(TRACES)(body, timeout=20, compression=compression) == b""
+        for broken in (gzip.compress(body)[:-9], zlib.compress(body)[:-9], b"\x78", b"\x1f"):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(TRACES)(broken, timeout=20)
+            assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    desk.wait_for_verdict(call.trace_id)
 
 
 def test_a_zipped_body_that_never_ends_is_refused(desk: Desk) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +37,9 @@ MESSAGE_SECONDS = 10.0
 # Agents whose softphones send directly: each keeps one open while it has calls.
 MOST_CONNECTIONS = 1024
 LIMITS = [
-    ("grpc.max_receive_message_length", MAX_BODY + SPARE),  # of the message as sent, and of it unzipped
+    ("grpc.max_receive_message_length", MAX_BODY + SPARE),
+    # gRPC unzips without a limit (1.80 does; 1.85 stops at the length above), so that we do it.
+    ("grpc.per_message_decompression", 0),
     ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     ("grpc.server_handshake_timeout_ms", 10_000),  # TLS and HTTP/2's opening; 120 s by default
@@ -60,9 +64,10 @@ def serve(receiver: Receiver, host: str, port: int, access: Access) -> tuple[grp
         ],
         maximum_concurrent_rpcs=MAX_REQUESTS,
     )
+    patience = _Patience()
     for signal in wire.SIGNALS:
         # For the sender it is unary, which on the wire is the same; to us it comes before its message does.
-        handler = grpc.stream_unary_rpc_method_handler(_export(receiver, signal, access))
+        handler = grpc.stream_unary_rpc_method_handler(_export(receiver, signal, access, patience))
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(signal.service, {"Export": handler}),)
         )
@@ -85,17 +90,60 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials([pair], client_ca, require_client_auth=client_ca is not None)
 
 
-def _message(requests: Iterator[bytes], context: Any) -> bytes:
-    """The one message of a request; a sender that does not deliver it in time is cut off (CANCELLED)."""
-    late = threading.Timer(MESSAGE_SECONDS, context.cancel)
-    late.daemon = True
-    late.start()
-    try:
-        return next(requests)
-    except StopIteration:
-        return context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a request without a message")  # type: ignore[no-any-return]
-    finally:
-        late.cancel()
+class _Patience:
+    """Takes the one message of each request; who does not deliver it in time is cut off (CANCELLED).
+
+    One thread looks after all, while there are any: a timer for each costs as much as keeping a span.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[float, Any]] = {}
+        self._looks = False
+
+    def message(self, requests: Iterator[bytes], context: Any) -> bytes:
+        """The message of a request."""
+        with self._lock:
+            self._waiting[id(context)] = (time.monotonic() + MESSAGE_SECONDS, context)
+            begins, self._looks = not self._looks, True
+        if begins:
+            threading.Thread(target=self._look, name="cxotel-desk-patience", daemon=True).start()
+        try:
+            return next(requests)
+        except StopIteration:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a request without a message")
+            raise
+        finally:
+            with self._lock:
+                del self._waiting[id(context)]
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(MESSAGE_SECONDS / 10)
+            with self._lock:
+                self._looks = bool(self._waiting)
+                if not self._looks:
+                    return
+                late = [context for until, context in self._waiting.values() if until < time.monotonic()]
+            for context in late:
+                context.cancel()
+
+
+def _unzipped(body: bytes) -> bytes:
+    """A message as it was before gzip or deflate, which are told by their first byte: OTLP begins with 0a."""
+    if body[:1] == b"\x1f":
+        return wire.gunzip(body, MAX_BODY)
+    if body[:1] == b"\x78":
+        inflating = zlib.decompressobj()
+        try:
+            body = inflating.decompress(body, MAX_BODY + 1)
+        except zlib.error as error:
+            raise wire.BadBodyError(f"not deflate: {error}") from None
+        if len(body) <= MAX_BODY and not inflating.eof:
+            raise wire.BadBodyError("not deflate: the body ends too soon")
+    if len(body) > MAX_BODY:
+        raise wire.TooLargeError(f"the body is larger than {MAX_BODY} bytes: send smaller batches")
+    return body
 
 
 def _token(context: Any) -> str:
@@ -103,19 +151,18 @@ def _token(context: Any) -> str:
 
 
 def _export(
-    receiver: Receiver, signal: wire.Signal, access: Access
+    receiver: Receiver, signal: wire.Signal, access: Access, patience: _Patience
 ) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
     def export(requests: Iterator[bytes], context: Any) -> bytes:
         if not access.may_send(_token(context)):
             receiver.refuse("token", UNKNOWN_SENDER, signal.name)
             context.abort(grpc.StatusCode.UNAUTHENTICATED, UNKNOWN_SENDER)
-        body = _message(requests, context)
-        if len(body) > MAX_BODY:
-            text = f"the body is larger than {MAX_BODY} bytes: send smaller batches"
-            receiver.refuse("size", text, signal.name)
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        body = patience.message(requests, context)
         try:
-            answer = receiver.accept(signal, wire.decode(signal, body))
+            answer = receiver.accept(signal, wire.decode(signal, _unzipped(body)))
+        except wire.TooLargeError as error:
+            receiver.refuse("size", str(error), signal.name)
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except wire.BadBodyError as error:
             receiver.refuse("body", str(error), signal.name)
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
