@@ -175,3 +175,16 @@ def test_the_file_is_in_the_data_directory(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     monkeypatch.setenv("HOME", "/home/someone")
     assert str(default_db()) == "/home/someone/.local/share/cxotel/desk.sqlite"
+
+
+@pytest.mark.parametrize("by", ["option", "environment", "file"])
+def test_a_link_that_cannot_be_used_is_named(by: str, tmp_path: Path) -> None:
+    """However it was given, before anything is opened."""
+    config = tmp_path / "desk.toml"
+    config.write_text('link = ["Jaeger=http://localhost:16686/trace/{trace_id}", "Bad=ftp://x"]\n')
+    options = {"option": ["--link", "Bad=ftp://x"], "environment": [], "file": ["--config", str(config)]}[by]
+    environment = {"CXOTEL_DESK_LINKS": "A=http://a/{trace_id} Bad=ftp://x"} if by == "environment" else {}
+    found = CliRunner().invoke(serve, [*options, "--db", str(tmp_path / "x.sqlite")], env=environment)
+    assert found.exit_code == 1
+    assert "--link: link 'Bad': 'ftp://x' is no http or https address" in found.output
+    assert not (tmp_path / "x.sqlite").exists()
