@@ -12,10 +12,12 @@ that crash are kept and printed.
 from __future__ import annotations
 
 import argparse
+import copy
 import gzip
 import json
 import multiprocessing
 import random
+import resource
 import shutil
 import sys
 import tempfile
@@ -75,8 +77,12 @@ class Desk:
             self.now += 20 * KEPT
         for (trace_id,) in self.store.rows("calls_given_up"):
             raise AssertionError(f"a call was given up: {trace_id.hex()}")
-        for row in self.store.rows("calls_page", 2**63 - 1, b"\xff" * 16, 3):
-            onecall.load(self.store, row[0])
+        with self.store.reading() as file:
+            latest = file.execute(
+                "SELECT trace_id FROM call WHERE is_call ORDER BY started DESC LIMIT 3"
+            ).fetchall()
+        for (trace_id,) in latest:
+            onecall.load(self.store, trace_id)
 
 
 desk = Desk()
@@ -156,7 +162,7 @@ def _change(tree: Any, rng: random.Random) -> None:
         except (LookupError, ValueError):  # the list has become shorter
             return
     else:
-        node[key] = rng.choice(ODD)
+        node[key] = copy.deepcopy(rng.choice(ODD))  # the next change may be inside of it
 
 
 # What spans carry that should not be: wrong kinds, edges of numbers, names of ours, series, ids.
@@ -203,10 +209,13 @@ def work(folder: Path, runs: int, seed: int, shared: Any) -> None:
     """One process; atheris ends it."""
     global counts  # noqa: PLW0603 - a fuzzer calls a function of one argument
     counts = shared
+    status = Path("/proc/self/status").read_text()
+    most = int(status.partition("VmSize:")[2].split()[0]) * 1024 + RSS_MB * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))  # a MemoryError says where
     inputs = folder / "corpus"
     inputs.mkdir(parents=True)
     corpus(inputs)
-    flags = [f"-runs={runs}", f"-seed={seed}", f"-rss_limit_mb={RSS_MB}", f"-timeout={SLOW_SECONDS}"]
+    flags = [f"-runs={runs}", f"-seed={seed}", f"-rss_limit_mb={2 * RSS_MB}", f"-timeout={SLOW_SECONDS}"]
     flags += ["-max_len=16384", "-print_final_stats=1", f"-artifact_prefix={folder}/", "-verbosity=0"]
     atheris.Setup([sys.argv[0], *flags, str(inputs)], one, custom_mutator=mutate)
     atheris.Fuzz()
