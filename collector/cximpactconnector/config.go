@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cxotel/cxotel/collector/internal/spec"
 )
@@ -14,6 +15,10 @@ import (
 var written = []string{
 	spec.CxLayer, spec.CxOwner, spec.CxImpactSeverity, spec.CxCallOutcome, spec.CxWarningWhat, overflowAttribute,
 }
+
+// Each flush sends every series, by default up to 2,000 a metric, and nobody scrapes more than once a second: a tenth
+// of that leaves room for tests, and keeps a bare number, which is read as nanoseconds, from taking a whole core.
+const shortestFlush = 100 * time.Millisecond
 
 // check says what the schema in metadata.yaml cannot: all that is wrong, and how to mend it.
 func check(c *Config) error {
@@ -36,10 +41,12 @@ func check(c *Config) error {
 		}
 		seen[one.Name] = true
 	}
-	if c.FlushInterval <= 0 {
-		refuse("flush_interval: %v given; must be longer than 0s", c.FlushInterval)
+	if c.FlushInterval < shortestFlush {
+		refuse("flush_interval: %v given; less than %v; write the unit, such as flush_interval: 15s", c.FlushInterval, shortestFlush)
 	}
-	if c.SeriesExpiration != 0 && c.SeriesExpiration < 2*c.FlushInterval {
+	if c.SeriesExpiration > 0 && c.SeriesExpiration < shortestFlush {
+		refuse("series_expiration: %v given; less than %v; write the unit, such as series_expiration: 1h", c.SeriesExpiration, shortestFlush)
+	} else if c.SeriesExpiration != 0 && c.SeriesExpiration < 2*c.FlushInterval {
 		refuse("series_expiration: %v given; must be 0s (never), or at least twice flush_interval (%v), as a new series needs two flushes",
 			c.SeriesExpiration, c.FlushInterval)
 	}

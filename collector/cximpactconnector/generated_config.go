@@ -33,7 +33,7 @@ type Config struct {
 	Dimensions []Dimension `mapstructure:"dimensions"`
 	// How many exemplars (trace and span id of a call) a series has at most; the calls that lost most come first. With 0 there are none.
 	ExemplarsPerSeries int `mapstructure:"exemplars_per_series"`
-	// How often all metrics are sent. A new series is sent as 0 first and with its value an interval later, so that Prometheus sees it rise: choose no less than the interval of scrapes.
+	// How often all metrics are sent. A new series is sent as 0 first and with its value an interval later, so that Prometheus sees it rise: choose no less than the interval of scrapes. At least 100ms.
 	FlushInterval time.Duration `mapstructure:"flush_interval"`
 	// Upper bounds of the buckets of `cx.call.mos`, rising. The default has the bounds of user satisfaction in ITU-T G.107 Annex B (2.58, 3.1, 3.6, 4.03, 4.34) and some between.
 	MosBuckets []float64 `mapstructure:"mos_buckets"`
