@@ -6,7 +6,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/client"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/processor/processortest"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -83,6 +85,24 @@ func TestNobodyElsesVerdictGoesThrough(t *testing.T) {
 		assert.Zero(t, verdicts)
 		metadatatest.AssertEqualProcessorCxImpactRemovedSpans(t, own, pointsOf(3), metricdatatest.IgnoreTimestamp())
 	}
+}
+
+func TestSpansOfATenantTooManyAreRefusedForGoodAndCounted(t *testing.T) {
+	config := withoutStorage()
+	config.MetadataKeys = []string{"x-tenant"}
+	config.MetadataCardinalityLimit = 1
+	l, own := measured(t, config)
+	as := func(tenant string) context.Context {
+		return client.NewContext(context.Background(), client.Info{
+			Metadata: client.NewMetadata(map[string][]string{"x-tenant": {tenant}}),
+		})
+	}
+	require.NoError(t, l.p.ConsumeTraces(as("a"), requestOf(rootSpan)))
+	err := l.p.ConsumeTraces(as("b"), requestOf(queueSpan, rootSpan))
+	require.ErrorIs(t, err, errTenants)
+	assert.True(t, consumererror.IsPermanent(err), "else its sender would try it for ever")
+	require.NoError(t, l.p.ConsumeTraces(as("a"), requestOf(queueSpan)))
+	metadatatest.AssertEqualProcessorCxImpactRefusedSpans(t, own, pointsOf(2), metricdatatest.IgnoreTimestamp())
 }
 
 func pointsOf(value int64) []metricdata.DataPoint[int64] {

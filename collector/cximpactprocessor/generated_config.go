@@ -29,7 +29,7 @@ type Config struct {
 	MaxCallDuration time.Duration `mapstructure:"max_call_duration"`
 	// Bounds the calls remembered. Past it those told, then those silent for longest, of 32 looked at, are released as partial and forgotten.
 	MaxCalls int `mapstructure:"max_calls"`
-	// Bounds the combinations of their values; spans of further ones are refused.
+	// Bounds the combinations of their values. Spans of further ones are refused for good and counted (`processor_cx_impact_refused_spans`).
 	MetadataCardinalityLimit int `mapstructure:"metadata_cardinality_limit"`
 	// Keys of the client's metadata (headers) that keep tenants apart and go on with what is released. Case does not count. The receiver must have `include_metadata: true`, or all tenants are one; gateways in front must send the headers on (extension headers_setter).
 	MetadataKeys []string `mapstructure:"metadata_keys,omitempty"`

@@ -30,7 +30,8 @@ const (
 
 var (
 	errBacklog = errors.New("cx_impact: too many verdicts wait for the next component; try again")
-	errTenants = errors.New("cx_impact: more combinations of metadata_keys than metadata_cardinality_limit")
+	errTenants = consumererror.NewPermanent(
+		errors.New("cx_impact: more combinations of metadata_keys than metadata_cardinality_limit"))
 )
 
 type impactProcessor struct {
@@ -219,6 +220,7 @@ func (p *impactProcessor) ConsumeTraces(ctx context.Context, td ptrace.Traces) e
 	}
 	tenant, err := p.tenantOf(ctx)
 	if err != nil {
+		p.telemetry.ProcessorCxImpactRefusedSpans.Add(ctx, int64(td.SpanCount()))
 		return err
 	}
 	batch := p.take(tenant, td)

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	ProcessorCxImpactInvalidSpans    metric.Int64Counter
 	ProcessorCxImpactLateSpans       metric.Int64ObservableCounter
 	ProcessorCxImpactPartial         metric.Int64Counter
+	ProcessorCxImpactRefusedSpans    metric.Int64Counter
 	ProcessorCxImpactReleaseRetries  metric.Int64Counter
 	ProcessorCxImpactRemovedSpans    metric.Int64Counter
 	ProcessorCxImpactRepeatedRoots   metric.Int64ObservableCounter
@@ -231,6 +232,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_cx_impact_partial",
 		metric.WithDescription("Verdicts sent that are partial, on roots and on spans `call (partial)`. [Alpha]"),
 		metric.WithUnit("{call}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorCxImpactRefusedSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_cx_impact_refused_spans",
+		metric.WithDescription("Spans refused for good, as their tenant would be one more than `metadata_cardinality_limit`. [Alpha]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorCxImpactReleaseRetries, err = builder.meter.Int64Counter(

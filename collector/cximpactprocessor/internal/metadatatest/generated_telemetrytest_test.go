@@ -52,6 +52,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorCxImpactDiscardedRoots.Add(context.Background(), 1)
 	tb.ProcessorCxImpactInvalidSpans.Add(context.Background(), 1)
 	tb.ProcessorCxImpactPartial.Add(context.Background(), 1)
+	tb.ProcessorCxImpactRefusedSpans.Add(context.Background(), 1)
 	tb.ProcessorCxImpactReleaseRetries.Add(context.Background(), 1)
 	tb.ProcessorCxImpactRemovedSpans.Add(context.Background(), 1)
 	tb.ProcessorCxImpactSkippedValues.Add(context.Background(), 1)
@@ -77,6 +78,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCxImpactPartial(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorCxImpactRefusedSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorCxImpactReleaseRetries(t, testTel,
