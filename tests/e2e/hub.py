@@ -129,6 +129,6 @@ def scraping(collector: Otelcol, folder: Path) -> dict[str, Any]:
         "rule_files": [str(file)],
         "scrape_configs": [
             job("calls", collector.verdicts, honor_labels=True),
-            job("collector", collector.metrics),
+            job("otelcol", collector.metrics),
         ],
     }

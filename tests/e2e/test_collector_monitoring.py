@@ -31,6 +31,7 @@ QUIET = {
     "otelcol_processor_cx_impact_corrections",
     "otelcol_processor_cx_impact_partial",
     "otelcol_processor_cx_impact_skipped_values",
+    "otelcol_processor_cx_impact_refused_spans",
     "otelcol_processor_cx_impact_release_retries",
     "otelcol_processor_cx_impact_discarded_roots",
     "otelcol_processor_cx_impact_storage_failures",
