@@ -78,16 +78,6 @@ service:
     logs: {{level: info}}
     metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {metrics}}}}}}}}}]}}
 """
-# A configuration of collector/configs on ports of its own; all else is as shipped.
-ON_OTHER_PORTS = """
-extensions: {{health_check: {{endpoint: "127.0.0.1:{health}"}}}}
-receivers:
-  otlp: {{protocols: {{grpc: {{endpoint: "127.0.0.1:{port}"}}, http: {{endpoint: "127.0.0.1:{http}"}}}}}}
-exporters: {{prometheus: {{endpoint: "127.0.0.1:{verdicts}"}}}}
-service:
-  telemetry:
-    metrics: {{readers: [{{pull: {{exporter: {{prometheus: {{host: 127.0.0.1, port: {metrics}}}}}}}}}]}}
-"""
 QUEUE = "{storage: file_storage, queue_size: 10000}"
 NO_QUEUE = "{enabled: false}"
 
@@ -96,6 +86,35 @@ def collector_binary() -> str | None:
     """The otelcol-cx that $CXOTEL_COLLECTOR names, or that `make collector` built; None if there is none."""
     path = Path(os.environ.get("CXOTEL_COLLECTOR") or ROOT / "collector" / "_build" / "otelcol-cx")
     return str(path) if path.exists() else None
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where an otelcol-cx listens, on free ports of loopback."""
+
+    otlp: str  # host:port of gRPC
+    http: str
+    health: str
+    verdicts: str  # the connector's metrics
+    metrics: str  # its own
+
+    @classmethod
+    def free(cls) -> Addresses:
+        """Five that nobody has."""
+        return cls(*(f"127.0.0.1:{port}" for port in free_ports(5)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What has the configurations of collector/configs listen there."""
+        host, _, port = self.metrics.partition(":")
+        return {
+            "CX_OTLP_GRPC": self.otlp,
+            "CX_OTLP_HTTP": self.http,
+            "CX_HEALTH": self.health,
+            "CX_VERDICT_METRICS": self.verdicts,
+            "CX_OWN_METRICS_HOST": host,
+            "CX_OWN_METRICS_PORT": port,
+        }
 
 
 class Collector(Service):
@@ -111,15 +130,25 @@ class Collector(Service):
         Args:
             folder: for the configuration, the log and the storage.
             backend: the port where spans go.
-            shipped: the name of a configuration in collector/configs to use, with its own settings.
+            shipped: the name of a configuration in collector/configs to use as it is, told by its variables.
             before: words in front of the command, such as `unshare`.
             more: other values of CONFIG's fields.
         """
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.before = folder, list(before)
         self.binary = collector_binary() or "otelcol-cx"
-        self.port, self.metrics_port, http, health, verdicts = free_ports(5)
+        self.addresses = Addresses.free()
+        self.port, self.metrics_port = (
+            int(address.rpartition(":")[2]) for address in (self.addresses.otlp, self.addresses.metrics)
+        )
         self.storage = folder / "storage"
         self.log = folder / "collector.log"
+        self.environment = {**os.environ, **self.addresses.environment, "CX_STATE_DIR": str(self.storage)}
+        if shipped:
+            self.config = ROOT / "collector" / "configs" / f"{shipped}.yaml"
+            self.environment[f"{shipped.upper()}_OTLP_ENDPOINT"] = f"127.0.0.1:{backend}"
+            return
+        self.config = folder / "collector.yaml"
         fields = {
             "grace": 0.5,
             "window": 60,
@@ -128,30 +157,16 @@ class Collector(Service):
             "storage_more": "timeout: 1s",
             **more,
         }
-        self.config = folder / "collector.yaml"
-        self.configs = [self.config]
-        self.environment = os.environ.copy()
-        if shipped:
-            self.configs.insert(0, ROOT / "collector" / "configs" / f"{shipped}.yaml")
-            self.environment["CX_STATE_DIR"] = str(self.storage)
-            self.environment[f"{shipped.upper()}_OTLP_ENDPOINT"] = f"127.0.0.1:{backend}"
         self.config.write_text(
-            (ON_OTHER_PORTS if shipped else CONFIG).format(
-                storage=self.storage,
-                port=self.port,
-                backend=backend,
-                metrics=self.metrics_port,
-                http=http,
-                health=health,
-                verdicts=verdicts,
-                **fields,
+            CONFIG.format(
+                storage=self.storage, port=self.port, backend=backend, metrics=self.metrics_port, **fields
             )
         )
 
     @property
     def command(self) -> list[str]:
         """What is run."""
-        return [*self.before, self.binary, *(f"--config={config}" for config in self.configs)]
+        return [*self.before, self.binary, f"--config={self.config}"]
 
     def metric(self, name: str) -> float:
         """The sum of one of the processor's metrics, `processor_cx_impact_` left out; 0 if there is none."""

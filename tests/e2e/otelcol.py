@@ -1,6 +1,7 @@
 """otelcol-cx with the configs that ship, on free ports of loopback, and what stands around it in the tests.
 
-A config's ports are fixed; a second one laid over it moves them, as an operator would do.
+Environment variables say where a shipped config listens; one that the documentation shows has its addresses
+written in it, so that a second one is laid over it.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from collections.abc import Mapping
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import pytest
 import yaml
-from backends import answers, free_ports
-from collector_rig import ROOT, collector_binary
+from backends import answers
+from collector_rig import ROOT, Addresses, collector_binary
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from cxotel.otlp.proto import from_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -101,7 +102,7 @@ def otelcol(
 
     Args:
         folder: for its log, its state and the config that is laid over.
-        configs: names of files in collector/configs, merged in that order.
+        configs: names of files in collector/configs, or paths of others, merged in that order.
         over: settings laid over them.
         env: environment variables that the configs read.
 
@@ -113,22 +114,15 @@ def otelcol(
         missing = "no otelcol-cx: run `make collector` (needs Go), or set CXOTEL_COLLECTOR"
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
     folder.mkdir(parents=True, exist_ok=True)
-    ports = free_ports(5)
-    grpc_in, http_in, health, metrics, verdicts = (f"127.0.0.1:{port}" for port in ports)
-    shipped: Any = {}
-    for name in configs:
-        shipped = laid_over(shipped, yaml.safe_load((CONFIGS / name).read_text()))
-    reader = {"pull": {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports[3]}}}}
-    moved: dict[str, Any] = {
-        "extensions": {"health_check": {"endpoint": health}},
-        "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": grpc_in}, "http": {"endpoint": http_in}}}},
-        "service": {"telemetry": {"metrics": {"readers": [reader]}}},
-    }
-    if "prometheus" in shipped["exporters"]:
-        moved["exporters"] = {"prometheus": {"endpoint": verdicts}}
-    overlay = folder / "over.yaml"
-    overlay.write_text(yaml.safe_dump(laid_over(moved, over or {})))
-    command = [binary, *(f"--config={CONFIGS / name}" for name in configs), f"--config={overlay}"]
+    addresses = Addresses.free()
+    command = [binary, *(f"--config={CONFIGS / name}" for name in configs)]
+    laid: Any = over or {}
+    if any(Path(name).is_absolute() for name in configs):
+        laid = laid_over(moved(addresses, configs), laid)
+    if laid:
+        overlay = folder / "over.yaml"
+        overlay.write_text(yaml.safe_dump(laid))
+        command.append(f"--config={overlay}")
     log = folder / "collector.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
@@ -136,11 +130,11 @@ def otelcol(
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={**os.environ, "CX_STATE_DIR": str(folder / "state"), **env},
+            env={**os.environ, **addresses.environment, "CX_STATE_DIR": str(folder / "state"), **env},
         )
-    running = Otelcol(grpc_in, http_in, metrics, verdicts, log, process)
+    running = Otelcol(addresses.otlp, addresses.http, addresses.metrics, addresses.verdicts, log, process)
     try:
-        url = f"http://{health}"
+        url = f"http://{addresses.health}"
         eventually(lambda: answers(url) or process.poll() is not None, READY_SECONDS)
         if not answers(url):
             raise RuntimeError(f"otelcol-cx did not start: {log.read_text()[-3000:]}")
@@ -150,6 +144,23 @@ def otelcol(
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def moved(addresses: Addresses, configs: Iterable[str]) -> dict[str, Any]:
+    """Settings that have configs listen there, whatever they say themselves."""
+    host, _, port = addresses.metrics.partition(":")
+    reader = {"pull": {"exporter": {"prometheus": {"host": host, "port": int(port)}}}}
+    protocols = {"grpc": {"endpoint": addresses.otlp}, "http": {"endpoint": addresses.http}}
+    found: dict[str, Any] = {
+        "extensions": {"health_check": {"endpoint": addresses.health}},
+        "receivers": {"otlp": {"protocols": protocols}},
+        "service": {"telemetry": {"metrics": {"readers": [reader]}}},
+    }
+    if any(
+        "prometheus" in yaml.safe_load((CONFIGS / name).read_text()).get("exporters", {}) for name in configs
+    ):
+        found["exporters"] = {"prometheus": {"endpoint": addresses.verdicts}}
+    return found
 
 
 def _sum(address: str, name: str, labels: Mapping[str, str]) -> float:
