@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from collector_rig import Backend, Client, Collector, collector_binary
+from durable_calls import Call, make_call
 from otelcol import Otelcol, Receiver, eventually, otelcol, send
 
 from cxotel.impact import Engine
@@ -19,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from desk_calls import CallMaker, S, whole_call
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import AsyncIterator, Iterable, Iterator
 
     from hub import Hub
 
@@ -188,3 +192,100 @@ def test_calls_that_nobody_announced_look_whole_to_their_new_judge(tiers: Tiers)
     losses = Counter(root.attributes["cx.impact.lost_seconds"] for root in roots.values())
     assert {lost(calls[0].spans), lost(halves(calls[0])[1])} == set(losses)
     assert not any(root.attributes["cx.impact.partial"] for root in roots.values())
+
+
+class Held:
+    """A gateway as it ships, two judges that come and go, and a client that knows what was acknowledged.
+
+    Judges have the default grace, as the gateway's tries are as far apart as that allows.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.backend = Backend()
+        self.gateway = Collector(folder / "gateway", 0, shipped="gateway")
+        self.judges = [Collector(folder / name, self.backend.port, grace=6, window=600) for name in "ab"]
+        self.client = Client(self.gateway.port)
+        self.calls: list[Call] = []
+        self.knows(*self.judges)
+
+    def knows(self, *judges: Collector) -> None:
+        """The gateway's list, from its next start on."""
+        self.gateway.environment["CX_JUDGES"] = str([judge.addresses.otlp for judge in judges]).replace(
+            "'", ""
+        )
+
+    async def start(self, *processes: Collector) -> None:
+        """Until they take spans."""
+        for one in processes:
+            one.start()
+        await asyncio.gather(*(one.ready() for one in processes))
+
+    async def send_calls(self) -> None:
+        """Places eight calls, four in a request, their roots last; all are acknowledged."""
+        found: list[Call] = []
+        while len(found) < 8:
+            call = make_call(
+                f"held {len(self.calls) + len(found)} {time.time_ns()}", random.Random(len(found))
+            )
+            call.other, call.late[:] = None, []
+            found.append(call)
+        for part in (found[:4], found[4:]):
+            for pieces in ([p for c in part for p in c.pieces if p is not c.root], [c.root for c in part]):
+                request = to_request(piece.span for piece in pieces).SerializeToString()
+                assert await self.client.send(request, 20)
+        self.calls += found
+
+    async def arrived(self, seconds: float = 60.0) -> None:
+        """Waits until every acknowledged span is behind the judges, and holds them to what is promised."""
+        expected = {piece.key for call in self.calls for piece in call.pieces}
+        until = time.monotonic() + seconds
+        while missing := expected - {one.key for one in self.backend.arrivals()}:
+            assert time.monotonic() < until, f"{len(missing)} of {len(expected)} did not arrive"
+            await asyncio.sleep(0.2)
+        for call in self.calls:
+            found = [one for one in self.backend.arrivals() if one.key == call.root.key]
+            assert 1 == len({one.content for one in found})
+            lost = found[0].attributes["cx.impact.lost_seconds"]
+            assert float(sum(piece.bit for piece in call.waits)) == lost
+
+
+@pytest.fixture
+async def held(tmp_path: Path) -> AsyncIterator[Held]:
+    """Nothing of it runs yet, but what is behind the judges."""
+    if collector_binary() is None:
+        pytest.skip("no otelcol-cx: run `make collector`")
+    async with AsyncExitStack() as stack:
+        found = Held(tmp_path)
+        await found.backend.up()
+        stack.push_async_callback(found.backend.down)
+        stack.push_async_callback(found.client.close)
+        for one in (found.gateway, *found.judges):
+            stack.callback(one.close)
+        yield found
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_what_a_gateway_acknowledged_outlives_it_while_a_judge_is_away(held: Held, end: str) -> None:
+    """It is in its queue on disk: all spans come once the judge is back, and each root with one verdict."""
+    away = held.judges[1]
+    await held.start(held.gateway, *held.judges)
+    await held.send_calls()
+    away.stop()  # in order, as a kill may cost facts of its last second
+    await held.send_calls()
+    getattr(held.gateway, end)()
+    await held.start(held.gateway)
+    await held.send_calls()
+    getattr(held.gateway, end)()
+    await held.start(away)
+    await held.start(held.gateway)
+    await held.arrived()
+
+
+async def test_what_waits_for_a_judge_goes_to_another_when_it_is_off_the_list(held: Held) -> None:
+    """No judge was there at all; of two, one comes."""
+    await held.start(held.gateway)
+    await held.send_calls()
+    held.gateway.stop()
+    held.knows(held.judges[0])
+    await held.start(held.gateway, held.judges[0])
+    await held.arrived()
