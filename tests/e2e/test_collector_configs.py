@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from collector_rig import collector_binary
+from collector_rig import ROOT, collector_binary
 from otelcol import CONFIGS, Receiver, eventually, otelcol, send
 
 from cxotel.otlp import to_request
@@ -67,6 +67,20 @@ def test_a_config_is_valid_as_it_ships(name: str, monkeypatch: pytest.MonkeyPatc
     assert (0, "") == (done.returncode, done.stderr)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_address_can_be_changed_by_a_variable(name: str) -> None:
+    """Each is named with its default in the head and in the guide; no address is written bare."""
+    text = (CONFIGS / name).read_text()
+    head, settings = re.match(r"((?:#.*\n)+)(.*)", text, re.DOTALL).groups()
+    guide = (ROOT / "docs" / "guides" / "collector.md").read_text()
+    variables = re.findall(r"\$\{env:(\w+)(?::-(.*?))?\}", settings)
+    words = " ".join(head.replace("#", " ").split())
+    for variable, default in variables:
+        assert f"{variable} ({default or 'a list'}" in words
+        assert f"`{variable}`" in guide
+    assert [] == re.findall(r"(?m)^ *(?:endpoint|host|port): *[\w:.]+$", settings)
+
+
 def test_a_gateway_without_judges_does_not_start_and_names_what_it_misses(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -112,6 +126,7 @@ def test_a_backend_that_is_away_gets_the_call_when_it_is_there(name: str, tmp_pa
     with otelcol(tmp_path, f"{name}.yaml", over=QUICK, **env) as running:
         send(running.otlp, [sent(call)])
         assert 1 == eventually(lambda: running.metric("processor_cx_impact_stamped"), 20)
+        assert eventually(lambda: running.metric("exporter_queue_size"), 5)  # CxNothingSent asks for it
         running.stop()
     with receiver, otelcol(tmp_path, f"{name}.yaml", over=QUICK, **env) as running:
         spans = stamped(receiver)
@@ -123,18 +138,22 @@ def test_a_backend_that_is_away_gets_the_call_when_it_is_there(name: str, tmp_pa
     assert (call.root_id, "ccaas") == (root.span_id, root.attributes["cx.impact.layer"])
 
 
-def test_gateway_sends_a_call_to_one_judge(tmp_path: Path) -> None:
-    """Spans of a call that come in many requests meet at the same one of two judges."""
+def test_gateway_and_judges_on_one_host_send_a_call_to_one_judge(tmp_path: Path) -> None:
+    """With the files as they ship, told apart by variables alone.
+
+    Spans of a call that come in many requests meet at the same one of two judges.
+    """
     calls = [a_call() for _ in range(6)]
     with (
         Receiver() as receiver,
-        otelcol(tmp_path / "a", "jaeger.yaml", over=QUICK, JAEGER_OTLP_ENDPOINT=receiver.endpoint) as one,
-        otelcol(tmp_path / "b", "tempo.yaml", over=QUICK, TEMPO_OTLP_ENDPOINT=receiver.endpoint) as two,
+        otelcol(tmp_path / "a", "jaeger.yaml", JAEGER_OTLP_ENDPOINT=receiver.endpoint) as one,
+        otelcol(tmp_path / "b", "tempo.yaml", TEMPO_OTLP_ENDPOINT=receiver.endpoint) as two,
         otelcol(tmp_path / "g", "gateway.yaml", CX_JUDGES=f"[{one.otlp}, {two.otlp}]") as gateway,
     ):
         for spans in zip(*(call.spans for call in calls), strict=True):
             send(gateway.otlp, [to_request([span]).SerializeToString() for span in spans])
         found = stamped(receiver, len(calls))
+        assert len(calls) * len(calls[0].spans) == gateway.metric("exporter_sent_spans")
         log = gateway.log.read_text()
     roots = [span for span in found if STAMP in span.attributes]
     assert {call.trace_id for call in calls} == {root.trace_id for root in roots}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 import yaml
-from backends import jaeger, tempo
+from backends import free_ports, jaeger, tempo
 from collector_rig import ROOT, collector_binary
 from hub import MONITORING
 from otelcol import CONFIGS, EXPORT, Receiver, eventually, laid_over, otelcol, send
@@ -43,7 +43,7 @@ def yaml_blocks(page: str) -> list[str]:
 
 GUIDE = (ROOT / "docs" / "guides" / "collector.md").read_text()
 PIPELINE = yaml_blocks("docs/guides/collector.md")[1]
-MANIFEST, _, SCRAPING, TIER = map(yaml.safe_load, yaml_blocks("docs/guides/collector.md"))
+MANIFEST, _, SCRAPING, TIER, HEADERS = map(yaml.safe_load, yaml_blocks("docs/guides/collector.md"))
 PROCESSOR, TENANTS = yaml_blocks("collector/cximpactprocessor/README.md")
 CONNECTOR = yaml_blocks("collector/cximpactconnector/README.md")[0]
 QUERIES = [text.replace("\\|", "|") for text in re.findall(r"`(\{ .*? \})`", GUIDE)]
@@ -243,6 +243,37 @@ def test_the_first_tier_is_valid(tmp_path: Path) -> None:
     to_judges = {"service": {"pipelines": {"traces": {"exporters": list(TIER["exporters"])}}}}
     done = validated({**laid_over(gateway, to_judges), "exporters": TIER["exporters"]}, tmp_path)
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_the_lines_for_headers_are_for_the_gateway_that_ships() -> None:
+    """They name its exporter, and keep its extensions."""
+    gateway = yaml.safe_load((CONFIGS / "gateway.yaml").read_text())
+    assert HEADERS["exporters"].keys() == gateway["exporters"].keys()
+    added = [name for name in HEADERS["service"]["extensions"] if name in HEADERS["extensions"]]
+    assert [*gateway["service"]["extensions"], *added] == HEADERS["service"]["extensions"]
+
+
+def test_a_gateway_without_a_queue_acknowledges_nothing_that_no_judge_has(tmp_path: Path) -> None:
+    """So that senders try again; the guide has it for gateways without a volume."""
+    off = {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}
+    over = {"exporters": {"load_balancing/CX_JUDGES": off}}
+    [port] = free_ports(1)
+    with (
+        otelcol(tmp_path, "gateway.yaml", over=over, CX_JUDGES=f"[127.0.0.1:{port}]") as front,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        send(front.otlp, [sent(a_call())])
+    assert grpc.StatusCode.UNAVAILABLE is refused.value.code()
+
+
+def test_prometheus_asks_where_the_pipeline_listens() -> None:
+    """On ports that it opens to other machines."""
+    pipeline = yaml.safe_load(PIPELINE)
+    [reader] = pipeline["service"]["telemetry"]["metrics"]["readers"]
+    own = reader["pull"]["exporter"]["prometheus"]
+    opened = {pipeline["exporters"]["prometheus"]["endpoint"], f"{own['host']}:{own['port']}"}
+    asked = [target for job in SCRAPING["scrape_configs"] for target in job["static_configs"][0]["targets"]]
+    assert {target.replace("otelcol:", "0.0.0.0:") for target in asked} == opened
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here (Debian: prometheus)")
