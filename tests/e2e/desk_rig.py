@@ -12,6 +12,7 @@ from backends import free_ports
 from service import Service
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from durable_calls import Call, Outcome
@@ -22,16 +23,20 @@ class DeskProcess(Service):
 
     name = "the desk"
 
-    def __init__(self, folder: Path, backend: int, *, grace: float = 0.5) -> None:
+    def __init__(
+        self, folder: Path, backend: int, *, grace: float = 0.5, before: Iterable[str] = (), disk: str = ""
+    ) -> None:
         """Starts nothing.
 
         Args:
             folder: for the file and the log.
             backend: the port where spans go.
             grace: seconds that a root is held.
+            before: words in front of the command, such as `unshare`.
+            disk: a folder in `folder` for the file, if it is not to lie in that itself.
         """
-        self.folder = folder
-        self.log, self.db = folder / "desk.log", folder / "desk.sqlite"
+        self.folder, self.before = folder, list(before)
+        self.log, self.db = folder / "desk.log", folder / disk / "desk.sqlite"
         self.port, self.http_port, self.web_port = free_ports(3)
         self.backend, self.grace = backend, grace
         self.environment = os.environ | {"PYTHONUNBUFFERED": "1"}
@@ -41,6 +46,7 @@ class DeskProcess(Service):
         """What is run."""
         ports = {"grpc": self.port, "http": self.http_port, "web": self.web_port}
         return [
+            *self.before,
             *(sys.executable, "-m", "cxotel", "serve", "--db", str(self.db), "--grace", str(self.grace)),
             *(word for name, port in ports.items() for word in (f"--{name}-port", str(port))),
             *("--forward", f"grpc://127.0.0.1:{self.backend}"),
