@@ -48,8 +48,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("burst", "steady", "peer", "stored", "big", "live")
 CALLS_IN_REQUEST, CONNECTIONS, GRACE = 24, 4, 1.0
 PEER = ROOT / ".venv-phoenix"
+BURST = 25_000  # spans a second: what is promised is 20,000
 QUESTIONS = 200  # asked of each page; p95 of them is told
 WAIT_SECONDS = 900.0
+# Half of every span id of a request, replaced by another each time: Phoenix takes equal ids for one span.
+MARK = b"\xfe\xed\xfa\xce"
 
 
 def say(text: str) -> None:
@@ -58,7 +61,7 @@ def say(text: str) -> None:
 
 
 class Requests:
-    """One request of many calls, given again and again with new trace ids and the present time."""
+    """One request of many calls, given again and again with new trace and span ids."""
 
     def __init__(self, calls: int = CALLS_IN_REQUEST) -> None:
         request = trace_service_pb2.ExportTraceServiceRequest()
@@ -67,14 +70,21 @@ class Requests:
         scoped = group.scope_spans.add()
         scoped.scope.name = "cxotel"
         for number in range(calls):
-            scoped.spans.extend(spans_of(number))
+            spans = spans_of(number)
+            ids = {
+                span.span_id: MARK + (number * 100 + place).to_bytes(4, "big")
+                for place, span in enumerate(spans)
+            }
+            for span in spans:
+                span.span_id, span.parent_span_id = ids[span.span_id], ids.get(span.parent_span_id, b"")
+            scoped.spans.extend(spans)
         self.spans = len(scoped.spans)
         self._ids = sorted({span.trace_id for span in scoped.spans})
         self._body = request.SerializeToString()
 
     def __iter__(self) -> Iterator[bytes]:
         while True:
-            body = self._body
+            body = self._body.replace(MARK, os.urandom(4))
             for trace_id in self._ids:
                 body = body.replace(trace_id, os.urandom(16))
             yield body
@@ -203,17 +213,19 @@ def place_of(waits: list[float], share: float) -> float:
 
 
 def burst(seconds: float, _calls: int) -> None:
-    """As fast as it is acknowledged."""
+    """As fast as it is acknowledged, for a moment; then as a burst of --seconds."""
     requests = Requests()
-    with desk() as running:
-        spans, took, waits = send(running.grpc, requests, seconds)
-        half, most = (place_of(waits, share) * 1e3 for share in (0.5, 0.99))
-        say(f"burst: {spans / took:,.0f} spans/s acknowledged for {took:.0f} s")
-        say(f"burst: answers p50 {half:.0f} ms, p99 {most:.0f} ms")
-        say(f"burst: decoding alone {decode_only(requests):,.0f} spans/s a core")
-        rest = running.wait(INBOX) + running.wait(DUE)
-        say(f"burst: sorted and judged {spans / (took + rest):,.0f} spans/s, {rest:.0f} s after it")
-        say(f"burst: {running.rss('VmHWM'):.0f} MB at most")
+    say(f"burst: decoding alone {decode_only(requests):,.0f} spans/s a core")
+    for lasts, most in ((5.0, float("inf")), (seconds, BURST)):
+        with desk() as running:
+            spans, took, waits = send(running.grpc, requests, lasts, most)
+            half, late = (place_of(waits, share) * 1e3 for share in (0.5, 0.99))
+            wanted = "as fast as may be" if most == float("inf") else f"{most:,.0f} wanted"
+            say(f"burst: {spans / took:,.0f} spans/s acknowledged for {took:.0f} s ({wanted})")
+            say(f"burst: answers p50 {half:.0f} ms, p99 {late:.0f} ms")
+            rest = running.wait(INBOX) + running.wait(DUE)
+            say(f"burst: sorted and judged {spans / (took + rest):,.0f} spans/s, {rest:.0f} s after it")
+            say(f"burst: {running.rss('VmHWM'):.0f} MB at most")
 
 
 def steady(seconds: float, _calls: int) -> None:
