@@ -525,6 +525,30 @@ def test_a_trusted_verdict_is_shown_beside_the_desks_own() -> None:
         assert "judge before this desk" not in text_of(judged(desk, own))
 
 
+def test_a_trusted_verdict_stays_and_the_desk_reckons_anew_what_comes_late() -> None:
+    """The page does not say that both are the same when they no longer are; nothing is replaced."""
+    with Desk(timing=Timing(grace=0.1, settle=0.02)) as desk:
+        on_time = whole_call("late and trusted")
+        on_time.spans[:] = [span for span in on_time.spans if span.name != "queue"]
+        judged(desk, on_time)
+        own = desk.wait_for_verdict(on_time.trace_id)["attributes"]
+    call = whole_call("late and trusted", queue=74)
+    late = CallMaker("late and trusted")
+    late.spans = [span for span in call.spans if span.name == "queue"]
+    call.spans[:] = [span for span in call.spans if span.name != "queue"]
+    call.spans[-1].attributes |= own
+    with Desk(timing=Timing(grace=0.1, settle=0.02), trust_stamped=True) as desk:
+        assert "The desk reckons the same." in text_of(judged(desk, call))
+        send(desk, late)
+        end = time.monotonic() + 20
+        while desk.wait_for_verdict(call.trace_id)["reckoned"]["cx.impact.lost_seconds"] != 54.0:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        found = desk.wait_for_verdict(call.trace_id)
+        assert (found["attributes"]["cx.impact.lost_seconds"], found["replaced"]) == (0.0, [])
+        assert "The desk reckons the same." not in text_of(page(desk, f"/call/{call.trace_id}"))
+
+
 def test_a_trusted_verdict_that_is_the_same_is_said_to_be() -> None:
     """Then there is nothing to compare."""
     call = whole_call("agreed", queue=74)

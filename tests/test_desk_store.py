@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from typing import TYPE_CHECKING
@@ -103,10 +104,17 @@ def test_the_temporary_file_goes_with_the_store() -> None:
 
 
 def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
-    """Calls are private: the file is readable by its owner alone."""
-    store = Store(tmp_path / "new" / "desk.sqlite")
-    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
-    store.close()
+    """Calls are private: the file, and what SQLite keeps beside it, are readable by their owner alone."""
+    before = os.umask(0o022)
+    try:
+        store = Store(tmp_path / "new" / "desk.sqlite")
+        add(store, "x")
+        files = [path for path in store.path.parent.iterdir() if not path.name.endswith(".lock")]
+        assert {path.name for path in files} == {"desk.sqlite", "desk.sqlite-wal", "desk.sqlite-shm"}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
+        store.close()
+    finally:
+        os.umask(before)
 
 
 def test_a_file_of_another_program_is_refused(tmp_path: Path) -> None:

@@ -275,6 +275,8 @@ def test_a_file_damaged_while_running_is_said_on_every_page(tmp_path: Path) -> N
         assert desk.store.trouble.kind == DAMAGED
         assert "File damaged" in answer.text
         assert "cxotel db check" in answer.text
+        # Known to be damaged, it takes nothing more: that would go with the file.
+        assert [post(desk, whole_call(f"late {number}")).status_code for number in range(5)] == [503] * 5
     for name in ("d.sqlite", "d.sqlite-wal", "d.sqlite-shm"):
         (tmp_path / name).unlink(missing_ok=True)
     (tmp_path / "backup").rename(path)

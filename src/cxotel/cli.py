@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import NamedTuple
 
 try:
@@ -11,6 +12,9 @@ except ModuleNotFoundError:
     raise SystemExit("cxotel: the command line needs click. Run: pip install 'cxotel[cli]'") from None
 
 from cxotel._version import __version__
+
+# gRPC's core writes to standard error on its own account, also between lines of JSON.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 class Subcommand(NamedTuple):

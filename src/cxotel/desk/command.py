@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import resource
 import signal
@@ -22,8 +23,20 @@ from cxotel.desk.links import LinkError, parse
 from cxotel.desk.settings import KEEP_DAYS, READY_BEHIND, Keep, Timing, default_db
 from cxotel.desk.store import StoreError
 
+
+class Amount(click.FloatRange):
+    """A number in a range; what is no number compares with none, and so would lie in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("nan is no amount: give a number", param, ctx)
+        return number
+
+
 PORT = click.IntRange(0, 65535)
-SECONDS = click.FloatRange(0, 86_400)
+SECONDS = Amount(0, 86_400)
 # Connections of all ports (grpc_server.py, connections.py) and files, more than twice over.
 FILES = 4096
 
@@ -55,7 +68,7 @@ log = logging.getLogger("cxotel.desk")
 @click.option(
     "--keep-days",
     default=KEEP_DAYS,
-    type=click.FloatRange(0, 36_500),
+    type=Amount(0, 36_500),
     show_envvar=True,
     help="Days that calls are kept after their last span; 0 for ever. Frozen calls stay.",
 )

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import sqlite3
 import sys
 import time
 from contextlib import contextmanager
@@ -185,12 +186,19 @@ def export(
             # A trace of no call can be asked for as well.
             others = [one for one in calls if one not in known and not file.rows("alias_of", one)]
             rows = known if since else known + others
-        written = 0
+        written, spoiled = 0, []
         with _output(out) as stream, _Progress("exporting") as progress:
             for number, trace_id in enumerate(rows):
-                written += _export_call(file, trace_id, stream)
+                try:
+                    written += _export_call(file, trace_id, stream)
+                except sqlite3.DatabaseError as error:  # a damaged page; the others may be whole
+                    spoiled.append(f"call {trace_id.hex()} cannot be read: {error}")
                 progress.at(number + 1, len(rows))
+        for text in spoiled:
+            click.echo(text, err=True)
         click.echo(f"{_number(written, 'call')} exported{f' to {out}' if out else ''}.", err=True)
+        if spoiled:
+            raise click.ClickException(f"{_number(len(spoiled), 'call')} of {path} could not be read")
         if (calls or keys) and not written:
             raise click.ClickException(f"{path} has no such call")
 
@@ -236,6 +244,8 @@ def import_(files: Sequence[str], path: Path, *, as_json: bool) -> None:
     They go in as if they were received now: the desk judges them, or will when it is started. What is there
     already counts once. What cannot be read is named, and the rest is loaded; exit status 1 if nothing was.
     """
+    if not path.exists():
+        Store(path).close()
     with _opened(path) as file:
         loading = _Loading(Receiver(cast("Store", file), lambda: None))
         for name in files:

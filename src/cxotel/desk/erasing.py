@@ -114,6 +114,9 @@ def erase(file: File, traces: Collection[bytes], records: Collection[int] = ()) 
 
     def finish(connection: sqlite3.Connection) -> None:
         connection.execute(sql("forget_words"))
+        connection.execute(sql("forget_unused_origins"))
+        for table in ("counter", "destination"):  # their latest messages may name what was erased
+            connection.execute(sql(f"forget_notes_{table}"))
         for noun in ("calls", "spans", "logs"):
             count(connection, f"erased.{noun}", gone[noun], now, "")
 

@@ -381,8 +381,9 @@ class _Lane:
         count(connection, DROPPED, dropped, now, f"{self._name}: {tally.note}")
         if tally.note:
             self._troubled(connection, tally.note)
-            if tally.note != self._logged:  # once a reason, not once a request
-                log.warning("forwarding to %s: %d given up, %s", self._name, refused, tally.note)
+            if refused and tally.note != self._logged:  # once a reason, not once a request
+                # What the backend says of it may repeat what was sent, which is no log's business.
+                log.warning("forwarding to %s: %d given up; the page Received says why", self._name, refused)
                 self._logged = tally.note
         connection.execute(sql("outbox_done"), (self._active,))
 

@@ -285,7 +285,8 @@ class _Judgement:
     def _save_verdict(self, connection: sqlite3.Connection, shown: Verdict, told: bytes) -> None:
         """The verdict shown last is replaced until it has been told."""
         last = connection.execute(sql("last_verdict"), (self._row.trace_id,)).fetchone()
-        number = 0 if last is None else last[0] + (last[1] in (FINAL, PARTIAL))
+        is_told = last is not None and last[1] in (FINAL, PARTIAL) and not self._row.life.trusted
+        number = 0 if last is None else last[0] + is_told
         kinds = [t.kind for t in self._tellings if t.kind in TOLD_OF and t.verdict is shown]
         content = json.dumps(verdict_json(shown) | {"kind": kinds[-1] if kinds else ""})
         spans = to_request(shown.evidence_spans()).SerializeToString()

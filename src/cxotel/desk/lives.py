@@ -182,6 +182,8 @@ class Lives:
         """When the judge is to look: when its life says so, and soon for a page that may be open."""
         if life.phase in (LIVE, HELD):
             self._soon(row, now + self._rules.settle)
+        if life.trusted:  # its verdict stays; what the desk reckons beside it may change
+            self._soon(row, now + self._rules.settle)
         if life.due:
             self._soon(row, life.due)
         if row.state == UNJUDGED:

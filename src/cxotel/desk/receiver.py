@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxotel.desk import intake, wire
 from cxotel.desk._sql import sql
-from cxotel.desk.store import StoreBusyError
+from cxotel.desk.store import DAMAGED, StoreBusyError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -61,6 +61,9 @@ class Receiver:
         Raises:
             StoreBusyError: not kept, send it again later.
         """
+        trouble = self._store.trouble
+        if trouble is not None and trouble.kind == DAMAGED:  # what it took now would go with the file
+            raise StoreBusyError(f"the desk's file is damaged: {trouble.text}")
         now, began = self._clock(), time.perf_counter()
         batch = intake.sort(signal.name, request, now)
         lost: Counter[str] = Counter()
@@ -122,6 +125,9 @@ class Receiver:
 
 def _keep(connection: sqlite3.Connection, row: tuple[int, str, bytes, str], batch: intake.Batch) -> None:
     connection.execute(sql("insert_inbox"), row)
+    traces = {item.trace_id for item in batch.items if item.trace_id} if batch.notes else ()
+    if any(connection.execute(sql("is_erased"), (one,)).fetchone() for one in traces):
+        batch.notes = dict.fromkeys(batch.notes, "")  # nothing of what was erased is written again
     for name, number in batch.counts.items():
         count(connection, name, number, row[0], batch.notes[name][:500])
 

@@ -202,6 +202,8 @@ class Store(Reader):
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = alone(self.path)
+            # Calls are nobody else's business. SQLite gives the files beside it the rights of this one.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=64
             )
@@ -219,7 +221,7 @@ class Store(Reader):
             )  # what is erased leaves no copy in a page in use
             connection.execute("PRAGMA foreign_keys = ON")
             _prepare(connection, self.path)
-            os.chmod(self.path, 0o600)  # noqa: PTH101 - calls are nobody else's business
+            os.chmod(self.path, 0o600)  # noqa: PTH101 - of a file that somebody else made
         except sqlite3.DatabaseError as error:
             connection.close()
             self._lock.close()

@@ -198,9 +198,17 @@ function listen() {
   const events = new EventSource(address);
   let lost = false;
   events.addEventListener("change", changed);
-  events.addEventListener("error", () => { lost = true; document.body.classList.add("away"); });
+  const said = document.querySelector(".live");
+  const text = said && said.lastChild;
+  const live = text && text.textContent;
+  events.addEventListener("error", () => {
+    lost = true;
+    document.body.classList.add("away");
+    if (text) text.textContent = "the desk does not answer: what is shown may be old";
+  });
   events.addEventListener("open", () => {
     document.body.classList.remove("away");
+    if (text) text.textContent = live;
     if (lost) { lost = false; changed(); }
   });
   addEventListener("pagehide", () => events.close());

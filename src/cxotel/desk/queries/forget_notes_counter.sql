@@ -1,0 +1,1 @@
+UPDATE counter SET note = '' WHERE note <> ''

@@ -1,0 +1,1 @@
+UPDATE destination SET note = '' WHERE note <> ''
