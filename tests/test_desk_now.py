@@ -121,7 +121,12 @@ def test_numbers_lead_to_the_calls_they_come_from(desk: Desk) -> None:
     for kind in ("charged=ccaas", "severity=severe"):
         address = re.search(rf'href="(/\?{kind}[^"]*)"', markup).group(1).replace("&amp;", "&")
         assert re.findall(r'id="c-(\w+)"', page(desk, address)) == [hurt.trace_id]
+    address = (
+        re.search(r'href="(/\?from=[^"]*)">2</a> calls that started', markup).group(1).replace("&amp;", "&")
+    )
+    assert set(re.findall(r'id="c-(\w+)"', page(desk, address))) == {hurt.trace_id, fine.trace_id}
     text = page(desk, f"/call/{hurt.trace_id}")
+    assert '<a href="#h-proof">60.0 s</a>' in text
     assert f'<a href="#s-{hurt.spans[0].span_id}">queue</a>' in text
 
 

@@ -55,6 +55,7 @@ class Now:
         started: calls that started in the hour, and how many usually do.
         severities: name, calls, and the address of these calls.
         days: days of the last DAYS with calls in that hour.
+        address: of all calls of the hour.
     """
 
     at: int
@@ -68,6 +69,7 @@ class Now:
     costs: list[Cost]
     severities: list[tuple[str, int, str]]
     days: int
+    address: str
 
     @property
     def rest(self) -> int:
@@ -102,6 +104,7 @@ def load(store: Store, at: int) -> Now:
             for name in reversed(words.SEVERITIES)
         ],
         days=len(days),
+        address=between.address(),
     )
 
 
