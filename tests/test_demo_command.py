@@ -112,12 +112,11 @@ def test_no_call_is_placed_for_a_receiver_that_is_not_there() -> None:
 @pytest.mark.media
 def test_ctrl_c_in_the_middle_of_a_run_says_so() -> None:
     """No traceback, and a status that no verdict has."""
-    command = [sys.executable, "-m", "cxotel", "demo", "--calls", "healthy"]
-
-    def heed() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a test run in the background ignores it
-
-    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True, preexec_fn=heed) as run:
+    # A test run in the background ignores the signal, and what it starts inherits that.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    program = heed + "from cxotel.cli import main; main(prog_name='cxotel')"
+    command = [sys.executable, "-c", program, "demo", "--calls", "healthy"]
+    with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as run:
         assert run.stdout is not None
         assert any("talking" in line for line in run.stdout)
         run.send_signal(signal.SIGINT)
