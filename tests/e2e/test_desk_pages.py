@@ -373,7 +373,7 @@ def test_now_shows_a_call_that_begins_and_counts_its_seconds(
     row = page.locator(f"#r-{call.trace_id}")
     row.wait_for(timeout=5000)
     assert "50 min" in row.inner_text()
-    row.get_by_role("link").click()
+    row.get_by_role("link", name=call.key).click()
     page.wait_for_url(running.call_url(call.trace_id))
 
 
