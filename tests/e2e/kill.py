@@ -37,6 +37,11 @@ STEADY_SECONDS = 5.0  # before and after an outage
 CAUGHT_UP_SECONDS = 180.0  # in which a backend that is back must have got everything
 
 
+def say(text: str) -> None:
+    """A line of the program's own output."""
+    print(text, flush=True)  # noqa: T201 - it is a program
+
+
 @dataclass
 class Run:
     """What was done and what came of it."""
@@ -130,7 +135,7 @@ async def kill_again_and_again(
             else:
                 run.kills.append(await asyncio.to_thread(collector.kill))
                 if tell and len(run.kills) % 20 == 0:
-                    print(f"  {len(run.kills)} kills, {len(load.calls)} calls")  # noqa: T201
+                    say(f"  {len(run.kills)} kills, {len(load.calls)} calls")
             collector.start()
         await collector.ready()
         await load.end()
@@ -253,11 +258,11 @@ def run_one(what: str, options: argparse.Namespace) -> bool:
     folder = Path(tempfile.mkdtemp(prefix="cxotel-kill-"))
     desk = what == "desk"
     if options.outage:
-        print(f"{what}: backend away for {options.outage:.0f} s, seed {options.seed}")  # noqa: T201
+        say(f"{what}: backend away for {options.outage:.0f} s, seed {options.seed}")
         run = asyncio.run(outage(folder, seconds=options.outage, seed=options.seed, desk=desk))
     else:
         kills = options.kills // 2 if desk else options.kills
-        print(f"{what}: {kills} kills, seed {options.seed}")  # noqa: T201
+        say(f"{what}: {kills} kills, seed {options.seed}")
         run = asyncio.run(
             kill_again_and_again(
                 folder,
@@ -271,9 +276,9 @@ def run_one(what: str, options: argparse.Namespace) -> bool:
                 desk=desk,
             )
         )
-    print(run.report, flush=True)  # noqa: T201
+    say(run.report)
     if run.outcome.broken:
-        print(f"  storage, log and what happened to these calls: {folder}")  # noqa: T201
+        say(f"  storage, log and what happened to these calls: {folder}")
         return True
     shutil.rmtree(folder)
     return False

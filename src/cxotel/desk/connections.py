@@ -34,6 +34,7 @@ class TimedProtocol(H11Protocol):
     _write_clock: asyncio.TimerHandle | None = None
     _owes: Any = None
 
+    # Of asyncio's transports uvicorn takes this kind alone, and says so in the same way.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head; of too many connections the one that owes longest makes room."""
         super().connection_made(transport)

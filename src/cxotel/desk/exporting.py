@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -267,7 +266,7 @@ def holder_of(port: int) -> str:
 def _name_if(process: Path, inodes: set[str]) -> str:
     """A process's name, if it has one of the sockets."""
     try:
-        if any(os.readlink(one) in inodes for one in (process / "fd").iterdir()):  # noqa: PTH115 - no file
+        if any(str(one.readlink()) in inodes for one in (process / "fd").iterdir()):
             name = (process / "comm").read_text(encoding="utf-8").strip()
             return f"{name} (process {process.name})"
     except OSError:

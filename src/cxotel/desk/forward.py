@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxotel.desk import outbox, wire
@@ -340,9 +341,9 @@ class _Lane:
             if not attempt:
                 log.warning("forwarding to %s waits, %s", self._name, note)
             with suppress(StoreBusyError):
-                self._store.write(lambda connection, note=note: self._troubled(connection, note))  # type: ignore[misc]
+                self._store.write(partial(self._troubled, note=note))
             # As long again each time, and half of it by chance: senders that failed together come back apart.
-            delay = min(self._longest, self._first * 2 ** min(attempt, 16)) * random.uniform(0.5, 1)  # noqa: S311
+            delay = min(self._longest, self._first * 2 ** min(attempt, 16)) * random.uniform(0.5, 1)  # noqa: S311 - no secret
             attempt += 1
             self._stopping.wait(max(delay, answer.after))
 

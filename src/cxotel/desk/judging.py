@@ -187,7 +187,7 @@ class Worker:
             self._store.write(judgement.save).result()
         except StoreBusyError:
             raise
-        except Exception as error:  # noqa: BLE001 - likewise
+        except Exception as error:  # noqa: BLE001 - it is this call's alone
             self._give_up(judgement.trace_id, error)
             return False
         return True

@@ -14,12 +14,9 @@ import threading
 import traceback
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cxotel.desk.store import StoreBusyError, StoreError
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 TEXT, JSON = "text", "json"
 LEVELS = ("debug", "info", "warning", "error")
@@ -88,7 +85,5 @@ def _error(info: tuple[Any, ...]) -> str:
 
 
 def _thread_ended(ended: threading.ExceptHookArgs) -> None:
-    error: tuple[Any, BaseException | None, TracebackType | None]
-    error = (ended.exc_type, ended.exc_value, ended.exc_traceback)
     name = ended.thread.name if ended.thread is not None else "?"
-    log.critical("thread %s ended: restart the desk and report this", name, exc_info=error)  # type: ignore[arg-type]
+    log.critical("thread %s ended: restart the desk and report this", name, exc_info=ended.exc_value)

@@ -16,8 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 import grpc
 import urllib3
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # it brings no types
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # it brings no types
 
 from cxotel._version import __version__
 from cxotel.desk import wire

@@ -221,7 +221,7 @@ class Store(Reader):
             )  # what is erased leaves no copy in a page in use
             connection.execute("PRAGMA foreign_keys = ON")
             _prepare(connection, self.path)
-            os.chmod(self.path, 0o600)  # noqa: PTH101 - of a file that somebody else made
+            self.path.chmod(0o600)  # of a file that somebody else made
         except sqlite3.DatabaseError as error:
             connection.close()
             self._lock.close()
@@ -407,7 +407,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(connection: sqlite3.Connection, number: int) -> None:
     """Bring the tables to a schema from the one before it, or leave them."""
-    script = f"BEGIN IMMEDIATE; {sql(f'schema_{number}')} UPDATE setting SET value = '{number}'; COMMIT;"  # noqa: S608
+    script = f"BEGIN IMMEDIATE; {sql(f'schema_{number}')} UPDATE setting SET value = '{number}'; COMMIT;"  # noqa: S608 - ours
     try:
         connection.executescript(script)
     except sqlite3.Error:
