@@ -14,6 +14,7 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from desk_calls import CallMaker, ids, whole_call
+from desk_sending import judge, post
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from cxotel.cli import main
@@ -25,7 +26,7 @@ from cxotel.desk.settings import Keep, Timing
 from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 QUICK = Timing(grace=0.05, settle=0.02, idle=3600)
@@ -51,24 +52,6 @@ def run(path: Path, *arguments: str, status: int | None = 0, **more: Any) -> Res
     done = CliRunner().invoke(main, ["db", name, "--db", str(path), *rest], **more)
     assert status in (None, done.exit_code), (done.output, done.exception)
     return done
-
-
-def send(desk: Desk, body: Any, signal: str = "traces") -> None:
-    """A request over OTLP/HTTP."""
-    answer = httpx.post(
-        f"{desk.http_endpoint}/v1/{signal}",
-        content=body.SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-    )
-    assert answer.status_code == 200
-
-
-def judged(desk: Desk, *calls: CallMaker) -> None:
-    """Calls with their final verdicts."""
-    for call in calls:
-        send(desk, to_request(call.spans))
-    for call in calls:
-        desk.wait_for_verdict(call.trace_id)
 
 
 def log_of(text: str, trace_id: str = "", **attributes: str) -> ExportLogsServiceRequest:
@@ -104,18 +87,9 @@ def bytes_of(path: Path) -> bytes:
     return path.read_bytes() + (log.read_bytes() if log.exists() else b"")
 
 
-def wait_until(what: Callable[[], Any], seconds: float = 15) -> Any:
-    """The first true value of a function."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
-    return value
-
-
 def test_a_file_that_is_well_is_said_to_be_while_the_desk_runs(desk: Desk, path: Path) -> None:
     """With status 0, as text and as JSON."""
-    judged(desk, whole_call("well"))
+    judge(desk, whole_call("well"))
     assert run(path, "check").output == f"{path} is well.\n"
     assert json.loads(run(path, "check", "--json").output) == {"db": str(path), "ok": True, "problems": []}
 
@@ -137,7 +111,7 @@ def test_a_file_that_is_well_is_said_to_be_while_the_desk_runs(desk: Desk, path:
 def test_what_does_not_fit_together_is_named(path: Path, statement: str, said: str) -> None:
     """With status 1 and what to do."""
     with Desk(path, timing=QUICK) as desk:
-        judged(desk, whole_call("wrong"))
+        judge(desk, whole_call("wrong"))
     connection = sqlite3.connect(path)
     connection.execute(statement)
     connection.commit()
@@ -162,7 +136,7 @@ def test_a_damaged_file_a_foreign_one_and_none_are_said(path: Path, tmp_path: Pa
     assert "has schema 1" in run(tmp_path / "old.sqlite", "export", status=1).output
     path.unlink()
     with Desk(path, timing=QUICK) as desk:
-        judged(desk, *(whole_call(f"{number}") for number in range(30)))
+        judge(desk, *(whole_call(f"{number}") for number in range(30)))
     with path.open("r+b") as file:
         file.seek(8192)
         file.write(b"\xa5" * (path.stat().st_size - 8192))
@@ -173,7 +147,7 @@ def test_of_a_damaged_file_the_calls_that_can_be_read_are_exported(path: Path, t
     """Each that cannot is named, the others can be imported into a new file; the status is 1."""
     calls = [whole_call(f"{number}") for number in range(60)]
     with Desk(path, timing=QUICK) as desk:
-        judged(desk, *calls)
+        judge(desk, *calls)
     size = path.stat().st_size // 4096
     out, told = tmp_path / "calls.jsonl", ""
     with path.open("r+b") as file:
@@ -202,8 +176,8 @@ def test_of_a_damaged_file_the_calls_that_can_be_read_are_exported(path: Path, t
 def test_what_is_exported_is_imported_and_judged_alike(desk: Desk, path: Path, tmp_path: Path) -> None:
     """Out of a desk that runs into another that runs; once more counts nothing twice."""
     calls = [whole_call("one", queue=74), whole_call("two", lookup=11.5)]
-    judged(desk, *calls)
-    send(desk, log_of("said", calls[0].trace_id), "logs")
+    judge(desk, *calls)
+    post(desk, log_of("said", calls[0].trace_id), "logs")
     desk.wait_until_sorted()
     out = tmp_path / "calls.jsonl"
     assert "2 calls exported" in run(path, "export", "--out", str(out)).stderr
@@ -229,7 +203,7 @@ def test_some_calls_are_exported_by_id_key_and_time(desk: Desk, path: Path) -> N
     """And what is not there is said, with status 1."""
     old = whole_call("old")
     new = whole_call("new", start=time.time_ns() - 400 * 10**9)
-    judged(desk, old, new)
+    judge(desk, old, new)
 
     def keys(*arguments: str) -> list[str]:
         lines = run(path, "export", *arguments).stdout.splitlines()
@@ -282,7 +256,7 @@ def test_what_jaeger_answers_is_imported(path: Path, tmp_path: Path) -> None:
 def test_vacuum_is_for_a_stopped_desk(path: Path) -> None:
     """Refused with the reason while it runs; afterwards the file is smaller, and gives pages back."""
     with Desk(path, timing=QUICK) as desk:
-        judged(desk, *(whole_call(f"{number}") for number in range(20)))
+        judge(desk, *(whole_call(f"{number}") for number in range(20)))
         assert "in use by another desk" in run(path, "vacuum", status=1).output
     size = path.stat().st_size
     run(path, "erase", "--customer", "c:7f3a90", "--yes")
@@ -293,14 +267,14 @@ def test_vacuum_is_for_a_stopped_desk(path: Path) -> None:
 
 def test_a_backup_is_whole_while_calls_come_in(desk: Desk, path: Path, tmp_path: Path) -> None:
     """Of one instant, checked, for its owner alone; not over another file unless told to."""
-    judged(desk, whole_call("before"))
+    judge(desk, whole_call("before"))
     stop = threading.Event()
 
     def load() -> None:
         for number in range(100_000):
             if stop.is_set():
                 return
-            send(desk, to_request(whole_call(f"load {number}").spans))
+            post(desk, to_request(whole_call(f"load {number}").spans))
 
     thread = threading.Thread(target=load)
     thread.start()
@@ -323,8 +297,8 @@ def test_a_backup_is_whole_while_calls_come_in(desk: Desk, path: Path, tmp_path:
 def test_an_erased_call_is_gone_for_good(desk: Desk, path: Path) -> None:
     """While the desk runs: no row, page or byte of it is left, and late spans do not bring it back."""
     secret, other = whole_call("a-very-special-key"), whole_call("another")
-    judged(desk, secret, other)
-    send(desk, log_of("a-very-special-record", secret.trace_id), "logs")
+    judge(desk, secret, other)
+    post(desk, log_of("a-very-special-record", secret.trace_id), "logs")
     desk.wait_until_sorted()
     run(path, "freeze", "--call", secret.trace_id)
     assert b"a-very-special-" in bytes_of(path)
@@ -344,7 +318,7 @@ def test_an_erased_call_is_gone_for_good(desk: Desk, path: Path) -> None:
     assert b"a-very-special-" not in bytes_of(path)
     assert bytes.fromhex(secret.spans[3].span_id) not in bytes_of(path)
     assert httpx.get(desk.call_url(secret.trace_id)).status_code == 404
-    send(desk, to_request(secret.spans))
+    post(desk, to_request(secret.spans))
     desk.wait_until_sorted()
     assert httpx.get(desk.call_url(secret.trace_id)).status_code == 404
     assert desk.wait_for_verdict(other.trace_id)["state"] == "final"
@@ -352,7 +326,7 @@ def test_an_erased_call_is_gone_for_good(desk: Desk, path: Path) -> None:
     assert "Calls erased" in text
     assert "Spans refused: of a call that was erased" in text
     assert run(path, "check").exit_code == 0
-    judged(desk, whole_call("after"))  # of an origin that another process may have changed
+    judge(desk, whole_call("after"))  # of an origin that another process may have changed
 
 
 def test_neither_its_origin_nor_a_message_about_it_outlives_an_erased_call(desk: Desk, path: Path) -> None:
@@ -361,7 +335,7 @@ def test_neither_its_origin_nor_a_message_about_it_outlives_an_erased_call(desk:
     call.spans[2].name = "a-telling-name"
     call.spans[2].attributes |= {"x": "y" * 70_000}
     call.spans[3].service = "a-telling-service"
-    judged(desk, call)
+    judge(desk, call)
     assert "a-telling-name" in httpx.get(desk.web_url + "/received.json").text
     run(path, "erase", "--call", call.trace_id, "--yes")
     for _ in range(2):
@@ -370,7 +344,7 @@ def test_neither_its_origin_nor_a_message_about_it_outlives_an_erased_call(desk:
         with desk.store.reading() as file:
             origins = b"".join(row[0] for row in file.execute("SELECT resource FROM origin"))
         assert b"a-telling-service" not in origins
-        send(desk, to_request(call.spans))
+        post(desk, to_request(call.spans))
 
 
 def test_all_calls_of_a_customer_are_erased(desk: Desk, path: Path) -> None:
@@ -381,10 +355,10 @@ def test_all_calls_of_a_customer_are_erased(desk: Desk, path: Path) -> None:
     running.spans[2].attributes["cx.customer.ref"] = "cust-17"
     running.spans.pop()
     alike = someone("alike", "cust-171")
-    judged(desk, *hers, shared, logged, alike)
-    send(desk, to_request(running.spans))
-    send(desk, log_of("hers", logged.trace_id, cx_customer_ref="cust-17"), "logs")
-    send(desk, log_of("hers too", cx_customer_ref="cust-17"), "logs")
+    judge(desk, *hers, shared, logged, alike)
+    post(desk, to_request(running.spans))
+    post(desk, log_of("hers", logged.trace_id, cx_customer_ref="cust-17"), "logs")
+    post(desk, log_of("hers too", cx_customer_ref="cust-17"), "logs")
     desk.wait_until_sorted()
     done = json.loads(run(path, "erase", "--customer", "cust-17", "--yes", "--json").stdout)
     assert (done["calls"], done["logs"], len(done["traces"])) == (5, 2, 5)
@@ -398,13 +372,13 @@ def test_other_trace_ids_of_a_call_are_erased_with_it(desk: Desk, path: Path) ->
     call, part = whole_call("main"), whole_call("part")
     part.spans = part.spans[:3]
     part.spans[1].attributes["cx.call.alias"] = ["main"]
-    judged(desk, call)
-    send(desk, to_request(part.spans))
-    send(desk, log_of("of the part", part.trace_id), "logs")
+    judge(desk, call)
+    post(desk, to_request(part.spans))
+    post(desk, log_of("of the part", part.trace_id), "logs")
     desk.wait_until_sorted()
     run(path, "erase", "--call", call.trace_id, "--yes")
     for one in (call, part):
-        send(desk, to_request(one.spans))
+        post(desk, to_request(one.spans))
     desk.wait_until_sorted()
     assert {name: number for name, number in rows(path).items() if number} == {}
 
@@ -414,10 +388,10 @@ def test_what_says_later_that_it_is_of_an_erased_call_is_refused(desk: Desk, pat
     call, part = whole_call("main"), whole_call("part")
     for span in part.spans:
         span.attributes["cx.call.alias"] = ["main"]
-    judged(desk, call)
+    judge(desk, call)
     run(path, "erase", "--key", "main", "--yes")
-    send(desk, to_request(part.spans))
-    send(desk, to_request(whole_call("part").spans))
+    post(desk, to_request(part.spans))
+    post(desk, to_request(whole_call("part").spans))
     desk.wait_until_sorted()
     assert {name: number for name, number in rows(path).items() if number} == {}
 
@@ -425,10 +399,10 @@ def test_what_says_later_that_it_is_of_an_erased_call_is_refused(desk: Desk, pat
 def test_a_frozen_part_freezes_the_call(desk: Desk, path: Path) -> None:
     """When an alias makes it one with another."""
     part, call = whole_call("part"), whole_call("whole")
-    judged(desk, part)
+    judge(desk, part)
     run(path, "freeze", "--key", "part")
     call.spans[1].attributes["cx.call.alias"] = ["part"]
-    judged(desk, call)
+    judge(desk, call)
     with desk.store.reading() as connection:
         found = connection.execute("SELECT trace_id, frozen FROM call").fetchall()
     assert found == [(bytes.fromhex(call.trace_id), 1)]
@@ -473,7 +447,7 @@ def test_what_waits_to_be_sorted_or_handed_on_is_erased_too(path: Path) -> None:
 def test_a_judgement_under_way_does_not_bring_an_erased_call_back(desk: Desk, path: Path) -> None:
     """It finds no call to write to."""
     call = whole_call("under way")
-    judged(desk, call)
+    judge(desk, call)
     with File(path) as file:
         columns = file.rows("due_calls", 0) or None
     assert columns is None
@@ -499,7 +473,7 @@ def test_erasing_asks_for_something(desk: Desk, path: Path) -> None:
 def test_freezing_and_back(desk: Desk, path: Path) -> None:
     """By id or key; what is not there is said."""
     call = whole_call("ice")
-    judged(desk, call)
+    judge(desk, call)
     assert run(path, "freeze", "--key", "ice").output == "1 call frozen: kept whatever their age.\n"
     with desk.store.reading() as connection:
         assert connection.execute("SELECT frozen FROM call").fetchall() == [(1,)]
@@ -515,7 +489,7 @@ def test_a_file_that_another_program_holds_is_said(
     from cxotel.desk import dbfile
 
     monkeypatch.setattr(dbfile, "BUSY_SECONDS", 0.05)
-    judged(desk, whole_call("held"))
+    judge(desk, whole_call("held"))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert "database is locked" in run(path, "freeze", "--key", "held", status=1).output
@@ -526,7 +500,7 @@ def test_many_free_pages_are_wiped_in_steps(path: Path, monkeypatch: pytest.Monk
     """And the file shrinks."""
     monkeypatch.setattr(erasing, "MOST_PAGES", 7)
     with Desk(path, timing=QUICK) as desk:
-        judged(desk, *(whole_call(f"{number}") for number in range(12)))
+        judge(desk, *(whole_call(f"{number}") for number in range(12)))
     size = path.stat().st_size
     done = json.loads(run(path, "erase", "--customer", "c:7f3a90", "--yes", "--json").stdout)
     assert (done["calls"], done["wiped"]) == (12, True)

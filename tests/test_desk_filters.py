@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from desk_calls import NOON, CallMaker, S, whole_call
-from test_desk_pages import page, send, text_of
+from desk_sending import send
+from test_desk_pages import page, text_of
 
 from cxotel.desk import finding
 from cxotel.desk._sql import sql

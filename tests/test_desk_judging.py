@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from desk_calls import CallMaker, whole_call
+from desk_sending import wait_until
 
 from cxotel.desk import judging, report, traces
 from cxotel.desk.app import Desk
@@ -21,7 +22,7 @@ from cxotel.impact import Engine, judge
 from cxotel.otlp.proto import attributes_of, from_request, to_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from cxotel.impact import Span, Verdict
 
@@ -47,15 +48,6 @@ def send(desk: Desk, spans: list[Span]) -> None:
         headers={"content-type": "application/x-protobuf"},
     )
     assert answer.status_code == 200
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 10) -> Any:
-    """The first true value of a function."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
-    return value
 
 
 def row(desk: Desk, call: CallMaker) -> report.CallRow | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from desk_calls import CallMaker, S
-from test_desk_pages import page, send, text_of
+from desk_sending import judge, send
+from test_desk_pages import page, text_of
 
 from cxotel.desk import now, report
 from cxotel.desk.app import Desk
@@ -34,13 +35,6 @@ def waited(key: str, start: int, seconds: float) -> CallMaker:
     call.add("queue", "ccaas", 0, 20 + seconds, cx_layer="ccaas", cx_activity="queue", cx_owner="WFM team")
     call.root(120)
     return call
-
-
-def judged(desk: Desk, *calls: CallMaker) -> None:
-    """Send calls and wait for their verdicts."""
-    send(desk, *calls)
-    for call in calls:
-        desk.wait_for_verdict(call.trace_id)
 
 
 def shown(desk: Desk, call: CallMaker) -> None:
@@ -101,7 +95,7 @@ def test_the_last_hour_stands_beside_the_usual(desk: Desk) -> None:
     calls = [waited("today", at, 60), waited("today 2", at + MINUTE, 30)]
     calls += [waited(f"day {day}", at - day * DAY, 10 * day) for day in (1, 2, 4)]
     calls += [waited("other hour", at - 3 * 60 * MINUTE, 50), waited("long ago", at - 8 * DAY, 50)]
-    judged(desk, *calls)
+    judge(desk, *calls)
     found = httpx.get(desk.web_url + "/now.json").json()
     assert found["lost"] == [{"layer": "ccaas", "calls": 2, "seconds": 90.0, "usual": 20.0}]
     assert (found["started"], found["started_usual"], found["usual_from_days"]) == (2, 1, 3)
@@ -116,7 +110,7 @@ def test_numbers_lead_to_the_calls_they_come_from(desk: Desk) -> None:
     """Down from lost seconds and verdicts to those calls, and from a call to its spans."""
     at = time.time_ns() - 30 * MINUTE
     hurt, fine, old = waited("hurt", at, 60), waited("fine", at, -10), waited("old", at - 2 * 60 * MINUTE, 60)
-    judged(desk, hurt, fine, old)
+    judge(desk, hurt, fine, old)
     markup = page(desk, "/now")
     for kind in ("charged=ccaas", "severity=severe"):
         address = re.search(rf'href="(/\?{kind}[^"]*)"', markup).group(1).replace("&amp;", "&")
@@ -134,7 +128,7 @@ def test_the_hour_follows_a_verdict_that_changes_and_a_call_that_goes(desk: Desk
     """What a correction took back does not count, nor does a call that is gone."""
     at = time.time_ns() - 10 * MINUTE
     call = waited("changes", at, 60)
-    judged(desk, call)
+    judge(desk, call)
     late = CallMaker("changes", at)
     late.add("lookup", "crm", 85, 105, cx_layer="crm", cx_activity="lookup", cx_crm_waiting=True)
     late.spans[0].span_id = "ab" * 8

@@ -21,7 +21,8 @@ import click
 import httpx
 import pytest
 from click.testing import CliRunner
-from desk_calls import CallMaker, whole_call
+from desk_calls import whole_call
+from desk_sending import send
 
 from cxotel._version import __version__
 from cxotel.desk import addresses, logs, operation, options, telemetry, traces
@@ -283,13 +284,6 @@ def test_a_stop_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -
 def test_a_desk_knows_its_own_address(endpoint: str, host: str, own: bool) -> None:
     """By what names resolve to, not by how they are written."""
     assert own == addresses.is_own(endpoint, host, {4317, 4318})
-
-
-def send(desk: Desk, *calls: CallMaker) -> None:
-    """Over OTLP/HTTP, acknowledged."""
-    for call in calls:
-        body = to_request(call.spans).SerializeToString()
-        httpx.post(desk.http_endpoint + "/v1/traces", content=body, headers=PROTOBUF).raise_for_status()
 
 
 def scraped(desk: Desk) -> dict[str, float]:

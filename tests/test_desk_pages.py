@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from desk_calls import CallMaker, ids, whole_call
+from desk_sending import send
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from cxotel.desk import links, onecall, report
@@ -31,18 +32,6 @@ def desk() -> Iterator[Desk]:
     """A desk that is quick to say its last word."""
     with Desk(timing=Timing(grace=0.1, settle=0.02, idle=60)) as running:
         yield running
-
-
-def send(desk: Desk, *calls: CallMaker) -> None:
-    """Calls as one request each."""
-    for call in calls:
-        body = to_request(call.spans).SerializeToString()
-        answer = httpx.post(
-            desk.http_endpoint + "/v1/traces",
-            content=body,
-            headers={"content-type": "application/x-protobuf"},
-        )
-        assert answer.status_code == 200
 
 
 def page(desk: Desk, path: str, status: int = 200) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import httpx
 import pytest
 from click.testing import CliRunner
 from desk_calls import CallMaker, whole_call
+from desk_sending import judge, post
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -32,24 +33,6 @@ def desk(request: pytest.FixtureRequest) -> Iterator[Desk]:
     """A desk whose own retention deletes nothing."""
     with Desk(timing=getattr(request, "param", QUICK), keep=Keep(0, 0)) as running:
         yield running
-
-
-def send(desk: Desk, body: Any, signal: str = "traces") -> None:
-    """A request over OTLP/HTTP."""
-    answer = httpx.post(
-        f"{desk.http_endpoint}/v1/{signal}",
-        content=body.SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-    )
-    assert answer.status_code == 200
-
-
-def judged(desk: Desk, *calls: CallMaker) -> None:
-    """Calls with their final verdicts."""
-    for call in calls:
-        send(desk, to_request(call.spans))
-    for call in calls:
-        desk.wait_for_verdict(call.trace_id)
 
 
 def logs(*trace_ids: str) -> ExportLogsServiceRequest:
@@ -105,10 +88,10 @@ def test_a_call_too_old_goes_with_all_that_was_made_of_it(desk: Desk) -> None:
     call, other = whole_call("old"), whole_call("old, elsewhere")
     other.spans = other.spans[:3]
     other.spans[1].attributes["cx.call.alias"] = ["old"]
-    judged(desk, call)
-    send(desk, to_request(other.spans))
-    send(desk, logs(call.trace_id, other.trace_id, "", "ab" * 16), "logs")
-    send(desk, metric("m"), "metrics")
+    judge(desk, call)
+    post(desk, to_request(other.spans))
+    post(desk, logs(call.trace_id, other.trace_id, "", "ab" * 16), "logs")
+    post(desk, metric("m"), "metrics")
     desk.wait_until_sorted()
     trace_id = bytes.fromhex(other.trace_id)
     deadline = time.monotonic() + 10
@@ -134,10 +117,10 @@ def test_frozen_running_and_held_calls_stay(desk: Desk) -> None:
     """However old they are; their logs stay with them."""
     frozen, running = whole_call("frozen"), whole_call("running")
     running.spans.pop()
-    judged(desk, frozen)
+    judge(desk, frozen)
     freeze(desk, frozen)
-    send(desk, to_request(running.spans))
-    send(desk, logs(frozen.trace_id, running.trace_id), "logs")
+    post(desk, to_request(running.spans))
+    post(desk, logs(frozen.trace_id, running.trace_id), "logs")
     desk.wait_until_sorted()
     before = rows(desk)
     all_steps(desk, Keep(days=1), days_later=900)
@@ -149,7 +132,7 @@ def test_traces_of_no_call_go_by_age_too(desk: Desk) -> None:
     """A trace without any span of a call."""
     call = CallMaker("no call")
     call.add("GET /", "web", 0, 1)
-    send(desk, to_request(call.spans))
+    post(desk, to_request(call.spans))
     desk.wait_until_sorted()
     all_steps(desk, Keep(days=1), days_later=2)
     assert rows(desk)["span"] == 0
@@ -162,12 +145,12 @@ def test_logs_of_kept_calls_do_not_hide_older_ones_behind_them(
     """More of them than are looked at in one step."""
     monkeypatch.setattr(retention, "MOST_ROWS", 3)
     call = whole_call("kept")
-    judged(desk, call)
+    judge(desk, call)
     freeze(desk, call)
     for number in range(4):
         request = logs(*[call.trace_id] * 4, "")
         request.resource_logs[0].resource.attributes.add(key="n").value.int_value = number
-        send(desk, request, "logs")
+        post(desk, request, "logs")
     desk.wait_until_sorted()
     all_steps(desk, Keep(days=1), days_later=2)
     assert rows(desk)["log"] == 16
@@ -179,14 +162,14 @@ def test_a_large_call_goes_in_steps_and_late_spans_do_not_have_the_rest_judged(
     """A tombstone while it goes; none after."""
     monkeypatch.setattr(retention, "MOST_ROWS", 5)
     call = whole_call("large")
-    judged(desk, call)
+    judge(desk, call)
     found = Retention(desk.store, Keep(days=1), lambda: time.time_ns() + 2 * DAY)
     assert found.step()
     assert rows(desk)["span"] == len(call.spans) - 5
     assert (rows(desk)["erased"], rows(desk)["call"]) == (1, 1)
     late = whole_call("large")
     late.add("late", "ivr", 1, 2, cx_layer="ccaas")
-    send(desk, to_request(late.spans[-1:]))
+    post(desk, to_request(late.spans[-1:]))
     desk.wait_until_sorted()
     while found.step():
         pass
@@ -197,7 +180,7 @@ def test_a_large_call_goes_in_steps_and_late_spans_do_not_have_the_rest_judged(
 def test_the_oldest_go_first_when_the_file_is_too_large_and_its_pages_are_given_back(desk: Desk) -> None:
     """Down to the size; the newest calls stay, the file is as small as that."""
     calls = [whole_call(f"size {number}") for number in range(120)]
-    judged(desk, *calls)
+    judge(desk, *calls)
     order = [row[0].hex() for row in desk.store.rows("oldest_calls", 2**62, 1000)]
     desk.store.write(lambda c: None).result(5)
     with desk.store.reading() as connection:
@@ -221,9 +204,9 @@ def test_metrics_alone_do_not_fill_the_file(desk: Desk, monkeypatch: pytest.Monk
     scoped = request.resource_metrics.add().scope_metrics.add()
     for number in range(2_000):
         scoped.metrics.add(name=f"{number}", description="x" * 200)
-    send(desk, request, "metrics")
+    post(desk, request, "metrics")
     desk.wait_until_sorted()
-    judged(desk, whole_call("newer"))
+    judge(desk, whole_call("newer"))
     with desk.store.reading() as connection:
         size, pages, free = pages_of(connection)
     all_steps(desk, Keep(days=0, size=size * (pages - free) - 300_000))
@@ -233,7 +216,7 @@ def test_metrics_alone_do_not_fill_the_file(desk: Desk, monkeypatch: pytest.Monk
 def test_a_file_of_frozen_calls_is_left_and_said(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """Once an hour, with what to do."""
     call = whole_call("frozen")
-    judged(desk, call)
+    judge(desk, call)
     freeze(desk, call)
     found = all_steps(desk, Keep(days=0, size=1))
     found.step()
@@ -245,7 +228,7 @@ def test_a_file_of_frozen_calls_is_left_and_said(desk: Desk, caplog: pytest.LogC
 def test_words_and_origins_that_nothing_has_go_now_and_then(desk: Desk) -> None:
     """And what comes of the same origin afterwards finds it again."""
     call = whole_call("gone")
-    judged(desk, call)
+    judge(desk, call)
     found = Retention(desk.store, Keep(days=1), lambda: time.time_ns() + 2 * DAY)
     while found.step():
         pass
@@ -255,7 +238,7 @@ def test_words_and_origins_that_nothing_has_go_now_and_then(desk: Desk) -> None:
     with desk.store.reading() as connection:
         for table in ("word", "origin"):
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
-    judged(desk, call)
+    judge(desk, call)
     with desk.store.reading() as connection:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
@@ -264,7 +247,7 @@ def test_a_running_desk_deletes_by_itself(monkeypatch: pytest.MonkeyPatch) -> No
     """In its own thread, without being asked."""
     monkeypatch.setattr(retention, "LOOK_SECONDS", 0.05)
     with Desk(timing=QUICK, keep=Keep(days=1e-7)) as desk:
-        send(desk, to_request(whole_call("soon").spans))
+        post(desk, to_request(whole_call("soon").spans))
         deadline = time.monotonic() + 10
         while counters(desk).get("calls") != 1:
             assert time.monotonic() < deadline

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 from desk_calls import CallMaker, whole_call
-from test_desk_pages import page, send, text_of
+from desk_sending import send
+from test_desk_pages import page, text_of
 from test_desk_receiver import counter
 
 from cxotel.desk import judging, report, traces
