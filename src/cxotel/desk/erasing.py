@@ -111,10 +111,14 @@ def erase(file: File, traces: Collection[bytes], records: Collection[int] = ()) 
             gone += dropped
             if not place:
                 break
+    place = 0
+    while True:
+        place, _ = file.transaction(partial(removing.forget_origins, place=place, most=MOST_ROWS))
+        if not place:
+            break
 
     def finish(connection: sqlite3.Connection) -> None:
         connection.execute(sql("forget_words"))
-        connection.execute(sql("forget_unused_origins"))
         for table in ("counter", "destination"):  # their latest messages may name what was erased
             connection.execute(sql(f"forget_notes_{table}"))
         for noun in ("calls", "spans", "logs"):

@@ -39,3 +39,14 @@ def remove(connection: sqlite3.Connection, trace_id: bytes, most: int = ALL) -> 
 def ids_of(connection: sqlite3.Connection, trace_id: bytes) -> list[bytes]:
     """The trace id of a call, then those that mean it too."""
     return [trace_id, *(row[0] for row in connection.execute(sql("aliases_of_call"), (trace_id,)))]
+
+
+def forget_origins(connection: sqlite3.Connection, place: int, most: int) -> tuple[int, bool]:
+    """Of at most so many origins behind a place, delete those that nothing is of any more.
+
+    Returns the last one looked at, 0 after all of them, and whether any was deleted.
+    """
+    rows = connection.execute(sql("unused_origins"), (place, most)).fetchall()
+    unused = [(number,) for number, is_used in rows if not is_used]
+    connection.executemany(sql("forget_origin"), unused)
+    return (rows[-1][0] if rows else 0), bool(unused)

@@ -176,12 +176,10 @@ class Retention:
         """Returns the last origin looked at, 0 after all."""
         if not self._origin_place:
             connection.execute(sql("forget_words"))
-        rows = connection.execute(sql("unused_origins"), (self._origin_place, MOST_ROWS)).fetchall()
-        unused = [(number,) for number, is_used in rows if not is_used]
-        if unused:
-            connection.executemany(sql("forget_origin"), unused)
+        place, is_less = removing.forget_origins(connection, self._origin_place, MOST_ROWS)
+        if is_less:
             self._store.forget_origins()
-        return rows[-1][0] if rows else 0
+        return place
 
     def _give_back(self) -> bool:
         """Cut free pages off the file, a few at a time."""
