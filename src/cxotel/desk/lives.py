@@ -180,15 +180,12 @@ class Lives:
 
     def _look(self, row: Row, life: Life, now: int) -> None:
         """When the judge is to look: when its life says so, and soon for a page that may be open."""
-        if life.phase in (LIVE, HELD):
-            self._soon(row, now + self._rules.settle)
-        if life.trusted:  # its verdict stays; what the desk reckons beside it may change
+        # A trusted verdict stays; what the desk reckons beside it may change.
+        if life.phase in (LIVE, HELD) or life.trusted:
             self._soon(row, now + self._rules.settle)
         if life.due:
             self._soon(row, life.due)
-        if row.state == UNJUDGED:
-            self._soon(row, now + self._rules.settle)
-        else:
+        if row.state != UNJUDGED:  # that has a trusted life
             row.state = state_of(life)
 
     @staticmethod

@@ -126,10 +126,10 @@ class Receiver:
 def _keep(connection: sqlite3.Connection, row: tuple[int, str, bytes, str], batch: intake.Batch) -> None:
     connection.execute(sql("insert_inbox"), row)
     traces = {item.trace_id for item in batch.items if item.trace_id} if batch.notes else ()
-    if any(connection.execute(sql("is_erased"), (one,)).fetchone() for one in traces):
-        batch.notes = dict.fromkeys(batch.notes, "")  # nothing of what was erased is written again
+    # Nothing of what was erased is written again.
+    is_erased = any(connection.execute(sql("is_erased"), (one,)).fetchone() for one in traces)
     for name, number in batch.counts.items():
-        count(connection, name, number, row[0], batch.notes[name][:500])
+        count(connection, name, number, row[0], "" if is_erased else batch.notes[name][:500])
 
 
 def count(connection: sqlite3.Connection, name: str, number: int, now: int, note: str) -> None:
