@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from desk_calls import NOON, CallMaker, S, whole_call
-from desk_sending import send
+from desk_sending import send, wait_until
 from test_desk_pages import page, text_of
 
 from cxotel.desk import finding
@@ -312,10 +312,7 @@ def test_filters_follow_a_verdict_that_changes() -> None:
         before = desk.wait_for_verdict(call.trace_id)["severity"]
         call.spans[:] = late
         send(desk, call)
-        deadline = time.monotonic() + 5
-        while desk.wait_for_verdict(call.trace_id)["corrections"] == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: desk.wait_for_verdict(call.trace_id)["corrections"])
         after = desk.wait_for_verdict(call.trace_id)["severity"]
         assert before != after
         for severity, found in ((before, 0), (after, 1)):

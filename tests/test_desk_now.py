@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from desk_calls import CallMaker, S
-from desk_sending import judge, send
+from desk_sending import judge, send, wait_until
 from test_desk_pages import page, text_of
 
 from cxotel.desk import now, report
@@ -133,10 +133,7 @@ def test_the_hour_follows_a_verdict_that_changes_and_a_call_that_goes(desk: Desk
     late.add("lookup", "crm", 85, 105, cx_layer="crm", cx_activity="lookup", cx_crm_waiting=True)
     late.spans[0].span_id = "ab" * 8
     send(desk, late)
-    deadline = time.monotonic() + 5
-    while desk.wait_for_verdict(call.trace_id)["corrections"] == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: desk.wait_for_verdict(call.trace_id)["corrections"])
     found = now.load(desk.store, time.time_ns() + MINUTE)
     charges = desk.wait_for_verdict(call.trace_id)["charges"]
     assert {cost.layer: cost.seconds for cost in found.costs} == charges

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from desk_calls import CallMaker, ids, whole_call
-from desk_sending import send
+from desk_sending import send, wait_until
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from cxotel.desk import links, onecall, report
@@ -199,10 +199,7 @@ def test_a_correction_shows_both_verdicts(desk: Desk) -> None:
     before = desk.wait_for_verdict(call.trace_id)["summary"]
     call.spans[:] = late
     send(desk, call)
-    deadline = time.monotonic() + 5
-    while desk.wait_for_verdict(call.trace_id)["corrections"] == 0:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: desk.wait_for_verdict(call.trace_id)["corrections"])
     shown = text_of(page(desk, f"/call/{call.trace_id}"))
     assert re.search(r"Corrected \S+ \S+ UTC , because more of the call came in late", shown)
     assert before in shown

@@ -13,20 +13,16 @@ from urllib.parse import quote
 
 import pytest
 from otelcol import eventually
-from playwright.sync_api import sync_playwright
 
 from cxotel.otlp import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hub import Hub
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
     from cxotel.impact import Span
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = "/usr/bin/chromium"
 ROOTS = {"call inbound", "call outbound"}
 JUDGE = "cxotel.impact"
 VERDICT = ("cx.impact.", "cx.media.mos.")
@@ -148,13 +144,10 @@ def test_tempo_finds_exactly_the_calls_that_a_query_describes(
 
 
 @pytest.fixture(scope="module")
-def jaeger_page(hub: Hub) -> Iterator[Page]:
-    """A page in Debian's Chromium; the first thing to do there is to go to Jaeger."""
+def jaeger_page(hub: Hub, browser: Browser) -> Page:
+    """A page of the browser; the first thing to do there is to go to Jaeger."""
     hub.backend("jaeger")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 1440, "height": 1000})
-        browser.close()
+    return browser.new_page(viewport={"width": 1440, "height": 1000})
 
 
 def test_jaegers_search_page_shows_the_calls_that_a_carrier_hurt(hub: Hub, jaeger_page: Page) -> None:

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from playwright.sync_api import sync_playwright
 
 from cxotel.desk.access import Access
 from cxotel.desk.app import Desk
@@ -21,15 +20,14 @@ from cxotel.otlp.proto import to_request
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from desk_calls import CallMaker, whole_call
+from desk_sending import post
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from google.protobuf.message import Message
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = "/usr/bin/chromium"
 PASSWORD = "correct horse"
 RUN = "window.owned=1;alert(1)"
 HOSTILE = {
@@ -69,16 +67,6 @@ def hostile_call(name: str, text: str) -> CallMaker:
     return call
 
 
-def send(desk: Desk, signal: str, message: Message) -> None:
-    """Over OTLP/HTTP."""
-    httpx.post(
-        f"{desk.http_endpoint}/v1/{signal}",
-        content=message.SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-        timeout=30,
-    ).raise_for_status()
-
-
 def logs_of(call: CallMaker, text: str) -> ExportLogsServiceRequest:
     """A record with the text in every place."""
     request = ExportLogsServiceRequest()
@@ -103,31 +91,22 @@ def desk() -> Iterator[tuple[Desk, dict[str, CallMaker]]]:
         calls = {name: hostile_call(name, text) for name, text in HOSTILE.items()}
         for name, call in calls.items():
             for at in range(0, len(call.spans), 2):  # 1 MB in every place is too much for one body
-                send(running, "traces", to_request(call.spans[at : at + 2]))
-            send(running, "logs", logs_of(call, HOSTILE[name]))
+                post(running, to_request(call.spans[at : at + 2]))
+            post(running, logs_of(call, HOSTILE[name]), "logs")
             metrics = ExportMetricsServiceRequest()
             metrics.resource_metrics.add().scope_metrics.add().metrics.add(
                 name=HOSTILE[name], unit=HOSTILE[name]
             )
-            send(running, "metrics", metrics)
+            post(running, metrics, "metrics")
         bad = to_request(calls["img"].spans[:1])
         bad.resource_spans[0].scope_spans[0].spans[0].span_id = b"short"
         bad.resource_spans[0].scope_spans[0].spans[0].name = HOSTILE["img"]
-        send(running, "traces", bad)
+        post(running, bad)
         httpx.post(running.http_endpoint + "/v1/traces", headers={"content-type": HOSTILE["img"]})
         for call in calls.values():
             running.wait_for_verdict(call.trace_id)
         running.wait_until_sorted()
         yield running, calls
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

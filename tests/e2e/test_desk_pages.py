@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from playwright.sync_api import sync_playwright
 
 from cxotel.desk import store as stores
 from cxotel.desk.app import Desk
 from cxotel.desk.settings import Timing
-from cxotel.otlp.proto import to_request
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from axe import complaints_of
 from desk_calls import CallMaker, running_calls, some_calls, whole_call
+from desk_sending import send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,17 +26,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = "/usr/bin/chromium"
 HOSTILE = '<img src=x onerror="window.owned=1"><script>window.owned=1</script>{{7*7}}\'"' + "W" * 300
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +59,6 @@ def desk() -> Iterator[tuple[Desk, list[CallMaker]]]:
 def hurt_of(calls: list[CallMaker]) -> CallMaker:
     """The one with a bit of everything."""
     return next(call for call in calls if call.key == "amz-4442-a")
-
-
-def send(desk: Desk, call: CallMaker) -> None:
-    """A call over OTLP/HTTP."""
-    httpx.post(
-        desk.http_endpoint + "/v1/traces",
-        content=to_request(call.spans).SerializeToString(),
-        headers={"content-type": "application/x-protobuf"},
-    ).raise_for_status()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from cxotel.impact.lifecycle import (
     WARNING,
     Episode,
     Life,
-    text_of,
+    digest_of,
 )
 from cxotel.otlp.proto import to_request
 
@@ -239,7 +239,7 @@ class _Judgement:
             self._tellings = life.look(now, rules.times, self._verdict)
             return
         if life.phase == OUT and not life.told and not life.trusted:  # of a file of schema 1
-            life.told = text_of(self._verdict(False))
+            life.told = digest_of(self._verdict(False))
         self._tellings += life.warn(self._verdict, self._hurts)
         self._tellings += life.look(now, rules.times, self._verdict)
         self.state = state_of(life)

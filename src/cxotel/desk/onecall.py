@@ -165,12 +165,6 @@ class OneCall:
     trusted: bool
     differences: list[Difference]
 
-    @property
-    def layers_seen(self) -> list[str]:
-        """Layers that appear on the page, in path order: the key of its colours."""
-        seen = {row.layer for row in self.rows} | {share.layer for share in self.shares}
-        return [layer for layer in words.LAYERS if layer in seen]
-
 
 def load(store: Store, trace_id: bytes) -> OneCall | None:
     """Read a call; None if there is none of this id, or it was not judged yet."""

@@ -8,6 +8,7 @@ The cases of `spec/lifecycle/` say what must come out; the Collector's processor
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -100,7 +101,7 @@ class Life:
         due: when to look again.
         correct_at: when the verdict is looked at again, 0 for never.
         number: corrections told.
-        told: what the verdict told last said, as text; "" for none.
+        told: digest of what the verdict told last said; "" for none.
         held, sent: roots.
         passing: roots that are to go out without a verdict.
         episodes: media episodes not looked at yet.
@@ -240,7 +241,7 @@ class Life:
         if not own:  # it is no root of this call: what was told of the call may have changed
             told = [Telling(PASSED, others=others)]
             return told + (self._correct(verdict_of) if self.told else [])
-        self.told = text_of(verdict)
+        self.told = digest_of(verdict)
         return [Telling(JUDGED, verdict, own[0], others)]
 
     def _tell(self, now: int, times: Times, verdict_of: Callable[[bool], Told]) -> list[Telling]:
@@ -251,7 +252,7 @@ class Life:
             told = self._correct(verdict_of)
         else:
             verdict = verdict_of(True)
-            self.told = text_of(verdict)
+            self.told = digest_of(verdict)
             told = [Telling(PARTIAL_CALL, verdict)]
         first = now if now - self.first > times.longest else self.first
         self._end(TOLD, now)
@@ -263,14 +264,15 @@ class Life:
         if self.trusted:
             return []
         verdict = verdict_of(False)
-        text = text_of(verdict)
-        if text == self.told:
+        digest = digest_of(verdict)
+        if digest == self.told:
             return []
-        self.told = text
+        self.told = digest
         self.number += 1
         return [Telling(CORRECTION, verdict, number=self.number)]
 
 
-def text_of(verdict: Told) -> str:
-    """Text that two verdicts share only if they say the same."""
-    return "\0".join(f"{name}={value!r}" for name, value in sorted(verdict.attributes.items()))
+def digest_of(verdict: Told) -> str:
+    """Text that two verdicts share only if they say the same; short, as it is kept with every call."""
+    said = "\0".join(f"{name}={value!r}" for name, value in sorted(verdict.attributes.items()))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,1 +1,0 @@
-UPDATE call SET refused = refused + ? WHERE trace_id = ?
