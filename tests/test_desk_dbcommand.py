@@ -133,7 +133,9 @@ def test_a_damaged_file_a_foreign_one_and_none_are_said(path: Path, tmp_path: Pa
     connection = sqlite3.connect(tmp_path / "old.sqlite")
     connection.executescript(sql("schema_1"))
     connection.close()
-    assert "has schema 1" in run(tmp_path / "old.sqlite", "export", status=1).output
+    for command in ("check", "export"):
+        said = run(tmp_path / "old.sqlite", command, status=1).output
+        assert said.endswith("has schema 1, this cxotel reads 2: start `cxotel serve` with it once\n")
     path.unlink()
     with Desk(path, timing=QUICK) as desk:
         judge(desk, *(whole_call(f"{number}") for number in range(30)))
@@ -214,7 +216,9 @@ def test_some_calls_are_exported_by_id_key_and_time(desk: Desk, path: Path) -> N
     assert keys("--key", "old", "--key", "new") == ["old", "new"]
     assert keys("--key", "old", "--namespace", "default") == ["old"]
     assert keys("--since", "1h") == ["new"]
-    assert keys("--since", "2020-01-01") == ["old", "new"]
+    for since in ("2020-01-01", "0001-01-01", "999999w"):
+        assert keys("--since", since) == ["old", "new"]
+    assert keys("--since", "9999-01-01") == []
     for arguments in (["--key", "none"], ["--key", "old", "--namespace", "tenant"], ["--call", "ab" * 16]):
         assert "no such call" in run(path, "export", *arguments, status=1).output
     for arguments in (["--call", "12"], ["--since", "yesterday"]):

@@ -21,7 +21,7 @@ from cxotel.desk._sql import sql
 from cxotel.desk.checking import problems
 from cxotel.desk.dbfile import File
 from cxotel.desk.receiver import Receiver
-from cxotel.desk.settings import default_db
+from cxotel.desk.settings import LAST_NS, default_db
 from cxotel.desk.store import Store, StoreBusyError, StoreError
 from cxotel.otlp import BadDocumentError, documents, regroup, spans_of
 
@@ -113,8 +113,9 @@ def check(path: Path, *, as_json: bool) -> None:
     try:
         with File(path) as file:
             found = list(problems(file))
-    except (StoreError, StoreBusyError) as error:
-        found = [str(error)]
+    except (StoreError, StoreBusyError) as error:  # says itself what to do
+        _say(str(error), {"db": str(path), "ok": False, "problems": [str(error)]}, as_json=as_json)
+        sys.exit(1)
     if found:
         advice = (
             "put a backup in its place, or `cxotel db export` what can be read and import it into a new file"
@@ -141,12 +142,14 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
         return None
     age = re.fullmatch(r"(\d{1,6})([mhdw])", value)
     if age is not None:
-        return time.time_ns() - round(timedelta(**{AGES[age[2]]: int(age[1])}).total_seconds()) * 10**9
+        ago = round(timedelta(**{AGES[age[2]]: int(age[1])}).total_seconds()) * 10**9
+        return max(0, time.time_ns() - ago)
     try:
         at = datetime.fromisoformat(value.replace("Z", "+00:00"))
     except ValueError:
         raise click.BadParameter(f"{value!r} is no age or time: write it {HOW_OLD}") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
+    nanos = round((at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()) * 10**9
+    return min(max(0, nanos), LAST_NS)
 
 
 calls_option = click.option(

@@ -38,6 +38,7 @@ VERDICT_SECONDS = 20.0
 SERVICE = "cxotel doctor"
 NAMESPACE = "cxotel-doctor"
 DEFAULT_PORTS = {"GRPC": 4317, "HTTP": 4318, "WEB": 8317}
+MOST_PORT = 65535
 MARKS = {OK: "ok      ", PROBLEM: "PROBLEM ", NOTE: "note    "}
 
 
@@ -181,7 +182,12 @@ def _taken_ports(desk: _Asked) -> Iterator[Finding]:
     if not exporting.is_local(desk.host):
         return
     for name, default in DEFAULT_PORTS.items():
-        port = int(os.environ.get(f"CXOTEL_DESK_{name}_PORT") or default)
+        text = os.environ.get(f"CXOTEL_DESK_{name}_PORT") or str(default)
+        if not text.isdecimal() or int(text[:6]) > MOST_PORT:
+            says, fix = f"CXOTEL_DESK_{name}_PORT is {text[:40]!r}", f"say a number from 0 to {MOST_PORT}"
+            yield Finding("port", PROBLEM, says, fix)
+            continue
+        port = int(text)
         with socket.socket() as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
