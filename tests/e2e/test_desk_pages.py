@@ -310,6 +310,26 @@ def test_a_filter_is_chosen_by_hand_and_taken_off_again(
     page.wait_for_url(running.web_url + "/")
 
 
+@pytest.mark.parametrize(
+    ("typed", "asked"),
+    [
+        ("2026-11-20T05:30", "2026-11-20T05%3A30%2B05%3A30"),
+        ("2026-11-20", "2026-11-20T00%3A00%2B05%3A30"),
+        ("2026-11-20T09:00Z", "2026-11-20T09%3A00Z"),
+        ("24h", "24h"),
+    ],
+)
+def test_a_time_is_typed_as_the_page_shows_it(
+    desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page], typed: str, asked: str
+) -> None:
+    """In the reader's zone, which the address then says; one that says its own is left alone."""
+    page = opened(desk[0].web_url, 390)
+    page.locator("summary", has_text="Time").click()
+    page.get_by_label("From your time").fill(typed)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/?from={asked}")
+
+
 def test_the_search_leads_to_the_call(
     desk: tuple[Desk, list[CallMaker]], opened: Callable[..., Page]
 ) -> None:

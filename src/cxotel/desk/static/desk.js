@@ -27,6 +27,17 @@ function localise(root) {
   for (const element of root.querySelectorAll("[data-zone]")) {
     element.textContent = "Times in " + (zone || "your time zone");
   }
+  for (const element of root.querySelectorAll("[data-typed]")) element.textContent = "your time";
+}
+
+// A time is typed as the page shows it, in the reader's zone; the address says which that is, so that it can be sent.
+function withZone(text) {
+  const found = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?$/.exec(text.trim());
+  const local = found && found[1] + "T" + (found[2] || "00:00");
+  const ahead = found && -new Date(local).getTimezoneOffset();
+  if (!found || Number.isNaN(ahead)) return text;
+  const two = (number) => String(number).padStart(2, "0");
+  return local + (ahead < 0 ? "-" : "+") + two(Math.floor(Math.abs(ahead) / 60)) + ":" + two(Math.abs(ahead) % 60);
 }
 
 function openTarget() {
@@ -218,6 +229,12 @@ function listen() {
 
 addEventListener("beforeprint", () => {
   document.querySelectorAll("#spans > details").forEach((one) => { one.open = true; });
+});
+addEventListener("formdata", (event) => {
+  for (const name of ["from", "to"]) {
+    const text = event.formData.get(name);
+    if (text) event.formData.set(name, withZone(text));
+  }
 });
 addEventListener("hashchange", openTarget);
 localise(document);
