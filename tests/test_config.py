@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -287,6 +288,45 @@ def test_what_an_exporter_raises_over_is_counted() -> None:
     assert provider.force_flush()
     assert {"export_failed": 1} == cxotel.counters()
     provider.shutdown()
+
+
+def test_a_flush_waits_no_longer_than_it_is_told() -> None:
+    """For a backend that takes connections and does not answer; it says that not all was exported."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        out = run(
+            """
+            import os, time
+            import cxotel
+            cxotel.configure()
+            cxotel.start_call("c-1").stop()
+            began = time.monotonic()
+            print(cxotel.flush(300), time.monotonic() - began < 5, flush=True)
+            os._exit(0)
+            """,
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{silent.getsockname()[1]}",
+            OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        )
+    assert "False True\n" == out
+
+
+def test_a_flush_says_that_the_exporter_gave_up() -> None:
+    """Where the SDK says that all went well."""
+    out = run(
+        """
+        import logging
+        import cxotel
+        logging.disable()
+        cxotel.configure()
+        cxotel.start_call("c-1").stop()
+        print(cxotel.flush(), cxotel.counters()["export_failed"] > 0)
+        """,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+    )
+    assert "False True\n" == out
 
 
 # A program of its own

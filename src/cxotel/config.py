@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -163,17 +166,39 @@ def _make(service_name: str | None, endpoint: str | None, headers: Mapping[str, 
 
 
 def flush(timeout_millis: int = 10_000) -> bool:
-    """Export what has ended so far, waiting at most that long; False if not all of it could be."""
-    done = True
+    """Export what has ended so far, waiting at most that long; False if not all of it could be.
+
+    What takes longer goes on by itself.
+    """
     with _guard.swallow("flush"):
-        providers = (
-            _runtime.state.tracer_provider or trace.get_tracer_provider(),
-            _runtime.state.logger_provider or _logs.get_logger_provider(),
+        failed = _guard.counters().get(_guard.EXPORT_FAILED, 0)
+        flushed: Future[bool] = Future()
+        # The SDK's batch processors heed no timeout: with a backend that is away each batch takes 10 s.
+        worker = threading.Thread(
+            target=_flush, args=(flushed, timeout_millis), name="cxotel-flush", daemon=True
         )
-        for provider in providers:
-            if hasattr(provider, "force_flush"):
-                done = bool(provider.force_flush(timeout_millis)) and done
-    return done
+        try:
+            worker.start()
+        except RuntimeError:  # the interpreter is shutting down
+            _flush(flushed, timeout_millis)
+        with suppress(FutureTimeoutError):
+            done = flushed.result(timeout_millis / 1000)
+            return done and _guard.counters().get(_guard.EXPORT_FAILED, 0) == failed
+    return False
+
+
+def _flush(flushed: Future[bool], timeout_millis: int) -> None:
+    providers = (
+        _runtime.state.tracer_provider or trace.get_tracer_provider(),
+        _runtime.state.logger_provider or _logs.get_logger_provider(),
+    )
+    try:
+        # All of them, whatever the first one says.
+        done = [bool(one.force_flush(timeout_millis)) for one in providers if hasattr(one, "force_flush")]
+    except Exception as error:  # noqa: BLE001 (it is raised where the result is waited for)
+        flushed.set_exception(error)
+    else:
+        flushed.set_result(all(done))
 
 
 def shutdown() -> None:
