@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cxotel.demo.accuracy import Book, Result, identity, page, plan, summary
+from cxotel.demo.accuracy import Book, Result, code_of, identity, page, plan, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,8 @@ def result(kind: str = "single", **changes: Any) -> Result:
 def test_a_plan_repeats_with_its_seed_and_no_call_comes_twice() -> None:
     """So that an interrupted run finds its results again."""
     first, again = plan(1, 6, 4, 3, 2), plan(1, 6, 4, 3, 2)
-    assert [identity(call) for _, _, call in first] == [identity(call) for _, _, call in again]
-    assert len({identity(call) for _, _, call in first}) == 15
+    assert [identity(call, "a") for _, _, call in first] == [identity(call, "a") for _, _, call in again]
+    assert len({identity(call, code) for _, _, call in first for code in "ab"}) == 30
     assert {kind for kind, _, _ in first} == {"single", "double", "healthy", "blind"}
 
 
@@ -71,6 +71,15 @@ def test_the_page_names_every_fault_that_was_missed() -> None:
     text = page(summary(results), results, 7)
     assert "- a strange fault: truth carrier 10.0 s | verdict endpoint 4.0 s" in text
     assert "(seed 7, 2 calls)" in text.replace("\n", " ")
+
+
+def test_other_code_finds_no_results_of_before(tmp_path: Path) -> None:
+    """Whatever changes in a file, and whichever file it is."""
+    found = set()
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("notes.txt", "3")):
+        (tmp_path / name).write_text(text)
+        found.add(code_of(tmp_path))
+    assert 3 == len(found)
 
 
 def test_results_are_found_again(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 Every call runs through all of it: speech, aiortc, the proxy, the SDK, OTLP, the impact model. The verdict of
 what was measured is compared with that of the recorded truth (`truth.py`).
-Interrupted, it goes on where it was.
+Interrupted, it goes on where it was, unless the code has changed since.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import click
 
+import cxotel
 from cxotel import _semconv as names
 from cxotel.demo.impair import DIRECTIONS, TO_AGENT, Impairment
 from cxotel.demo.playout import Device
@@ -224,22 +225,33 @@ class Book:
             file.write(json.dumps({"id": identity, "result": result.__dict__}) + "\n")
 
 
-def identity(scenario: Scenario) -> str:
-    """What a call is, for finding its result again: changes with anything that is planted."""
-    return hashlib.sha256(json.dumps(scenario.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+def identity(scenario: Scenario, code: str) -> str:
+    """What a call is, for finding its result again: changes with all that is planted, and with the code."""
+    told = json.dumps(scenario.to_json(), sort_keys=True) + code
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-async def place_all(calls: list[tuple[str, str, Scenario]], book: Book, seed: int, at_once: int) -> None:
-    """Place all calls that have no result yet, `at_once` at a time."""
-    todo = [call for call in calls if identity(call[2]) not in book.results]
+def code_of(package: Path) -> str:
+    """A digest of all Python files in a folder: what measured and judged a call."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+async def place_all(calls: dict[str, tuple[str, str, Scenario]], book: Book, seed: int, at_once: int) -> None:
+    """Place all calls (by identity) that have no result yet, `at_once` at a time."""
+    todo = {key: call for key, call in calls.items() if key not in book.results}
     done = len(calls) - len(todo)
+    if done:
+        click.echo(f"{done} of {len(calls)} calls were placed by a run before, of the same code", err=True)
     if not todo:
         return
     with tempfile.TemporaryDirectory(prefix="cxotel-accuracy-") as directory, Sink() as sink:
         async with Rig(sink.endpoint, Path(directory), seed=seed, protocol="http/protobuf") as rig:
             places = asyncio.Semaphore(at_once)
 
-            async def one(number: int, kind: str, words: str, scenario: Scenario) -> None:
+            async def one(number: int, key: str, kind: str, words: str, scenario: Scenario) -> None:
                 nonlocal done
                 # Handshakes cost the most CPU: the first calls begin a second apart.
                 await asyncio.sleep(min(number, at_once))
@@ -252,14 +264,16 @@ async def place_all(calls: list[tuple[str, str, Scenario]], book: Book, seed: in
                             continue
                         if not result.late:
                             done += 1
-                            book.write(identity(scenario), result)
+                            book.write(key, result)
                         click.echo(
                             f"{done}/{len(calls)} {scenario.name}, {words}: {_compared(result)}", err=True
                         )
                         if not result.late:
                             return
 
-            await asyncio.gather(*(one(number, *call) for number, call in enumerate(todo)))
+            await asyncio.gather(
+                *(one(number, key, *call) for number, (key, call) in enumerate(todo.items()))
+            )
 
 
 async def _place(rig: Rig, sink: Sink, kind: str, words: str, scenario: Scenario) -> Result:
@@ -384,7 +398,7 @@ What is compared, and what not:
 @click.option(
     "--results",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File that keeps results, to go on from.  [default: in the temporary directory]",
+    help="File that keeps results, to go on from.  [default: a temporary one, until all are there]",
 )
 @click.option(
     "--page",
@@ -396,15 +410,17 @@ What is compared, and what not:
 )
 def main(seed: int, quick: bool, at_once: int, results: Path | None, page_path: Path) -> None:
     """Compare verdicts with recorded truth over many real calls."""
-    calls = plan(seed, *((4, 2, 2, 1) if quick else (66, 42, 30, 6)))
-    owner = os.getuid()
-    book = Book(results or Path(tempfile.gettempdir()) / f"cxotel-accuracy-{owner}-{seed}.jsonl")
+    code = code_of(Path(cxotel.__file__).parent)
+    planned = plan(seed, *((4, 2, 2, 1) if quick else (66, 42, 30, 6)))
+    calls = {identity(call[2], code): call for call in planned}
+    kept = results or Path(tempfile.gettempdir()) / f"cxotel-accuracy-{os.getuid()}-{seed}.jsonl"
+    book = Book(kept)
     began = time.monotonic()
     try:
         asyncio.run(place_all(calls, book, seed, at_once))
     except WireError as exc:
         raise click.ClickException(str(exc)) from exc
-    done = [book.results[key] for key in (identity(call[2]) for call in calls) if key in book.results]
+    done = [book.results[key] for key in calls if key in book.results]
     lines = summary(done)
     for line in lines:
         click.echo(f"{line.what}: {line.got} (goal {line.goal}) {'reached' if line.reached else 'MISSED'}")
@@ -413,6 +429,8 @@ def main(seed: int, quick: bool, at_once: int, results: Path | None, page_path: 
         page_path.parent.mkdir(parents=True, exist_ok=True)
         page_path.write_text(page(lines, done, seed))
         click.echo(f"written: {page_path}")
+    if len(done) == len(calls) and results is None:
+        kept.unlink(missing_ok=True)
     if len(done) < len(calls):
         click.echo(f"{len(calls) - len(done)} calls prove nothing (see above): run again to place them again")
     sys.exit(0 if all(line.reached for line in lines) else 1)
