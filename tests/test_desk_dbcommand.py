@@ -287,7 +287,12 @@ def test_a_backup_is_whole_while_calls_come_in(desk: Desk, path: Path, tmp_path:
         assert f"copied to {copy}" in run(path, "backup", str(copy)).output
         assert "is there already" in run(path, "backup", str(copy), status=1).output
         assert json.loads(run(path, "backup", "--force", "--json", str(copy)).output)["bytes"] > 0
-        assert "is there already" in run(path, "backup", "--force", str(path), status=1).output
+        link = tmp_path / "link.sqlite"
+        link.symlink_to(path)
+        for own in (path, link, path.with_name(path.name + "-wal"), path.with_name(path.name + ".lock")):
+            for command in (("backup", "--force"), ("export", "--out")):
+                assert "the desk's own file" in run(path, *command, str(own), status=1).output
+        assert "is there already" in run(path, "backup", "--force", "/dev/null", status=1).output
     finally:
         stop.set()
         thread.join()

@@ -216,6 +216,7 @@ def test_what_is_not_there_is_said(desk: Desk) -> None:
         ("q=" + "x" * 501, "more than 500 characters"),
         ("&".join(f"queue={n}" for n in range(51)), "more than 50 values"),
         ("before=1-zz", "before must be what an earlier page gave"),
+        (f"before={'0' * 5000}-{'0' * 32}", "before must be what an earlier page gave"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said(desk: Desk, query: str, says: str) -> None:
@@ -223,6 +224,13 @@ def test_what_cannot_be_asked_for_is_said(desk: Desk, query: str, says: str) -> 
     assert says in text_of(page(desk, f"/?{query}", 400))
     answer = httpx.get(f"{desk.web_url}/calls.json?{query}")
     assert (answer.status_code, says in answer.json()["error"]) == (400, True)
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "0000011000", "0000019999999999999999", "0" * 5000, "x", "-1"])
+def test_a_list_has_no_more_than_it_can_have(desk: Desk, limit: str) -> None:
+    """Whatever a limit is written like."""
+    answer = httpx.get(f"{desk.web_url}/calls.json?limit={limit}")
+    assert (answer.status_code, answer.json()) == (400, {"error": "limit must be a number from 1 to 500."})
 
 
 def test_hostile_addresses_do_no_harm(desk: Desk) -> None:

@@ -378,8 +378,10 @@ def test_a_foreign_host_is_turned_away(desk: Desk) -> None:
 
 @pytest.mark.parametrize("path", ["/call/" + "0" * 32, "/call/nothing", "/nothing"])
 def test_what_is_not_there_gets_a_page(desk: Desk, path: str) -> None:
-    """With a way back."""
-    assert 'href="/"' in page(desk, path, 404)
+    """With a way back, and without figures of the desk that it did not look up."""
+    markup = page(desk, path, 404)
+    assert 'href="/"' in markup
+    assert "refused" not in text_of(markup)
 
 
 @pytest.mark.parametrize("before", ["x", "-1-" + "0" * 32, "1-zz", "9" * 30 + "-" + "0" * 32])
@@ -629,7 +631,7 @@ def test_a_call_of_many_spans_comes_in_parts(desk: Desk, monkeypatch: pytest.Mon
     assert links_to
     for address, span_id in links_to:
         assert f'<details id="s-{span_id}"' in page(desk, address)
-    for bad in ("0", "x", "-1", "99"):
+    for bad in ("0", "x", "-1", "0000000010", "99"):
         assert page(desk, f"/call/{call.trace_id}/spans?part={bad}", 404 if bad == "99" else 400)
     assert page(desk, f"/call/{call.trace_id}/spans?span=zz", 400)
     assert page(desk, f"/call/{call.trace_id}/logs", 404)

@@ -311,6 +311,15 @@ def test_other_pages_methods_and_headers_are_told_nothing(desk: Desk) -> None:
         assert not [name for name in answer.headers if name.startswith("access-control-allow")]
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost:/health?", "[::1]/health?", "localhost/static/#", "x/static/?", "a b", "u@localhost"]
+)
+def test_a_host_with_a_path_in_it_opens_nothing(locked: Desk, host: str) -> None:
+    """What an address made of Host would say of the path is not believed."""
+    for path in ("/calls.json", "/now.json", "/received"):
+        assert httpx.get(locked.web_url + path, headers={"host": host}).status_code == 400
+
+
 def test_a_name_that_resolves_to_us_is_not_enough(desk: Desk) -> None:
     """DNS rebinding, on all HTTP ports and for preflights too."""
     for url in (desk.http_endpoint + "/v1/traces", desk.web_url, desk.web_url + "/api/calls"):

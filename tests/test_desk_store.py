@@ -156,8 +156,10 @@ def test_a_directory_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
 def test_two_desks_on_one_file_are_refused(tmp_path: Path) -> None:
     """The second would judge every call again; after the first has gone the file is free."""
     first = Store(tmp_path / "desk.sqlite")
-    with pytest.raises(StoreError, match="in use by another desk"):
-        Store(tmp_path / "desk.sqlite")
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "desk.sqlite")
+    for name in ("desk.sqlite", "link.sqlite"):
+        with pytest.raises(StoreError, match="in use by another desk"):
+            Store(tmp_path / name)
     first.close()
     Store(tmp_path / "desk.sqlite").close()
 

@@ -313,13 +313,14 @@ def test_a_desk_that_does_not_answer_and_who_has_its_port() -> None:
         port = taken.getsockname()[1]
         ports = {
             "CXOTEL_DESK_HTTP_PORT": str(port),
-            "CXOTEL_DESK_GRPC_PORT": "0",
+            "CXOTEL_DESK_GRPC_PORT": "0000011234567",
             "CXOTEL_DESK_WEB_PORT": "eighty",
         }
         status, said = examined("--url", "http://127.0.0.1:1", **ports)
     assert 1 == status
     assert "PROBLEM desk: no desk answers at http://127.0.0.1:1 (Connection refused)\n" in said
     assert "PROBLEM port: CXOTEL_DESK_WEB_PORT is 'eighty'\n" in said
+    assert "PROBLEM port: CXOTEL_DESK_GRPC_PORT is '0000011234567'\n" in said
     assert f"port {port} is taken by " in said
     assert (
         f"(process {os.getpid()})\n        -> stop that program, or start `cxotel serve --http-port`" in said

@@ -190,7 +190,7 @@ def export(
             others = [one for one in calls if one not in known and not file.rows("alias_of", one)]
             rows = known if since else known + others
         written, spoiled = 0, []
-        with _output(out) as stream, _Progress("exporting") as progress:
+        with _output(out, path) as stream, _Progress("exporting") as progress:
             for number, trace_id in enumerate(rows):
                 try:
                     written += _export_call(file, trace_id, stream)
@@ -207,10 +207,11 @@ def export(
 
 
 @contextmanager
-def _output(out: Path | None) -> Iterator[IO[str]]:
+def _output(out: Path | None, path: Path) -> Iterator[IO[str]]:
     if out is None:
         yield sys.stdout
         return
+    _refuse_own(out, path)
     try:
         # Calls are nobody else's business.
         with os.fdopen(
@@ -336,7 +337,8 @@ def vacuum(path: Path) -> None:
 @json_option
 def backup(target: Path, path: Path, *, force: bool, as_json: bool) -> None:
     """Copy the desk's file to FILE as it is at this instant, while the desk runs; the copy is checked."""
-    if target.exists() and (not force or target.samefile(path)):
+    _refuse_own(target, path)
+    if target.exists() and not (force and target.is_file()):
         raise click.ClickException(f"{target} is there already: name another, or replace it with --force")
     part = target.with_name(target.name + ".part")
     with _opened(path) as file, _Progress("copying") as progress:
@@ -352,6 +354,14 @@ def backup(target: Path, path: Path, *, force: bool, as_json: bool) -> None:
             part.unlink(missing_ok=True)
     found = {"db": str(path), "backup": str(target), "bytes": size}
     _say(f"{path} copied to {target}: {size:,} bytes, checked.", found, as_json=as_json)
+
+
+def _refuse_own(target: Path, path: Path) -> None:
+    """Refuse to write over the desk's file and those beside it."""
+    own = [path, *(path.resolve().with_name(path.resolve().name + end) for end in ("-wal", "-shm", ".lock"))]
+    for one in own:
+        if target.absolute() == one.absolute() or (target.exists() and one.exists() and target.samefile(one)):
+            raise click.ClickException(f"{target} is the desk's own file: name another")
 
 
 def _to_disk(path: Path) -> None:

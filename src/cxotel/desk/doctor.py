@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import socket
 import sqlite3
 import ssl
@@ -183,7 +184,7 @@ def _taken_ports(desk: _Asked) -> Iterator[Finding]:
         return
     for name, default in DEFAULT_PORTS.items():
         text = os.environ.get(f"CXOTEL_DESK_{name}_PORT") or str(default)
-        if not text.isdecimal() or int(text[:6]) > MOST_PORT:
+        if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > MOST_PORT:
             says, fix = f"CXOTEL_DESK_{name}_PORT is {text[:40]!r}", f"say a number from 0 to {MOST_PORT}"
             yield Finding("port", PROBLEM, says, fix)
             continue

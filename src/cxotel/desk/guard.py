@@ -49,15 +49,18 @@ form_token: ContextVar[str] = ContextVar("form_token", default="")
 logged_in: ContextVar[bool] = ContextVar("logged_in", default=False)
 
 
+# A name or address and a port (RFC 9110, 7.2); with a path behind it, URLs made of it would have that path.
+HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\\\s]*)(?::[0-9]*)?")
+
+
 def host_of(header: str) -> str:
-    """The host part of a Host header: `[::1]:80`, `localhost:80` or `localhost`."""
-    if header.startswith("["):
-        return header[: header.find("]") + 1]
-    return header.rpartition(":")[0] if ":" in header else header
+    """The host part of a Host header: `[::1]:80`, `localhost:80` or `localhost`; "" for what is none."""
+    found = HOST.fullmatch(header)
+    return found[1] if found else ""
 
 
 class LoopbackGuard:
-    """ASGI middleware: 421 for a foreign Host when bound to a loopback address."""
+    """ASGI middleware: 421 for a foreign Host when bound to a loopback address, 400 for one that is none."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         self._app = app
@@ -65,9 +68,13 @@ class LoopbackGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, or answer 421 Misdirected Request (RFC 9110, 15.5.20)."""
-        if self._active and scope["type"] == "http":
+        if scope["type"] == "http":
             header = Headers(scope=scope).get("host", "")
-            if not is_loopback(host_of(header)):
+            host = host_of(header)
+            if header and not host:
+                await PlainTextResponse("The header Host names no host.\n", 400)(scope, receive, send)
+                return
+            if self._active and not is_loopback(host):
                 answer = PlainTextResponse(
                     f"This desk serves this machine only, not {header[:80]!r}. Use 127.0.0.1 or localhost.\n",
                     421,
@@ -169,7 +176,7 @@ class PageGuard:
             text = f"The header {proxy.header} is only taken from --trusted-proxy."
             await _refuse(request, 403, text)(scope, receive, send)
             return
-        if self._closed and not (bears or named or in_session or OPEN_PATHS.fullmatch(request.url.path)):
+        if self._closed and not (bears or named or in_session or OPEN_PATHS.fullmatch(scope["path"])):
             await self._ask(request)(scope, receive, send)
             return
         who = named or (session if in_session else "")
@@ -194,7 +201,8 @@ class PageGuard:
         if self._access.password is None:
             text = "Come through the proxy before this desk: it says who you are."
             return _refuse(request, 401, text if self._access.proxy else "This desk is for read tokens only.")
-        path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope["path"] + (f"?{query}" if query else "")
         return RedirectResponse(f"{LOGIN}?next={quote(path, safe='')}", 303, {"cache-control": "no-store"})
 
 
@@ -239,7 +247,7 @@ async def _form(request: Request) -> tuple[Receive, str]:
 
 
 def _is_for_programs(request: Request) -> bool:
-    return "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/api/")
+    return "text/html" not in request.headers.get("accept", "") or request.scope["path"].startswith("/api/")
 
 
 def _refuse(request: Request, status: int, text: str) -> Response:

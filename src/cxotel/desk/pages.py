@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class Pages:
         asked, place = _asked(request, "before")
         before = request.query_params.get("before", "")
         canonical = asked.query(before=before)
-        if request.url.query != canonical:  # a form sends its empty fields too
+        if request.scope["query_string"].decode("latin-1") != canonical:  # a form sends its empty fields too
             return RedirectResponse(asked.address(before=before), 303)
         if asked == finding.Filter(q=asked.q) and asked.q and not before:
             only = finding.traces_of(self._store, asked.q)
@@ -166,12 +167,12 @@ class Pages:
             ids = finding.traces_of(self._store, key)
         rows = [row for one in ids if (row := report.call_row(self._store, one)) is not None]
         if len(rows) > 1:
-            path = "/calls.json" if request.url.path.endswith(".json") else "/"
+            path = "/calls.json" if request.scope["path"].endswith(".json") else "/"
             return RedirectResponse(finding.Filter(q=key).address(path), 303)
         if not rows:
             where = f" in namespace {namespace!r}" if namespace else ""
             raise HTTPException(404, f"No call with the key {key!r}{where} was received here.")
-        ending = ".json" if request.url.path.endswith(".json") else ""
+        ending = ".json" if request.scope["path"].endswith(".json") else ""
         return RedirectResponse(f"/call/{rows[0].trace_id}{ending}", 303)
 
     def call(self, request: Request) -> Response:
@@ -199,12 +200,12 @@ class Pages:
         """GET /call/{trace_id}/spans and /logs: a part; `?part=` by number, `?span=` with that span."""
         row = self._row(request)
         text, span_id = request.query_params.get("part", "1"), request.query_params.get("span", "")
-        if not _is_number(text) or not int(text[:9]) >= 1 or (span_id and not _is_hex(span_id, 16)):
+        if _number(text) < 1 or (span_id and not _is_hex(span_id, 16)):
             raise HTTPException(400, "part must be a number from 1, span an id of 16 hex digits.")
-        if request.url.path.endswith("/logs"):
-            part = onecall.logs_part(self._store, row, int(text[:9]))
+        if request.scope["path"].endswith("/logs"):
+            part = onecall.logs_part(self._store, row, _number(text))
         else:
-            part = onecall.spans_part(self._store, row, int(text[:9]), span_id)
+            part = onecall.spans_part(self._store, row, _number(text), span_id)
         if not part.items:
             raise HTTPException(404, f"This call has no part {text} of its {part.what}.")
         axis = Axis(row.summary["start"], row.summary["end"])
@@ -239,9 +240,9 @@ class Pages:
         """GET /api/calls, /calls.json: the list, same filters; `next` is the next page's `before`."""
         asked, place = _asked(request, "before", "limit")
         text = request.query_params.get("limit", str(PAGE))
-        if not _is_number(text) or not 1 <= int(text[:6]) <= MOST_API:
+        if not 1 <= _number(text) <= MOST_API:
             raise HTTPException(400, f"limit must be a number from 1 to {MOST_API}.")
-        found = finding.find(self._store, asked, place, int(text), time_ns())
+        found = finding.find(self._store, asked, place, _number(text), time_ns())
         return JSONResponse(
             {
                 "calls": [report.summary_report(row) for row in found.rows],
@@ -315,9 +316,9 @@ class Pages:
         """A page for what was not found or not understood."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         text = error.detail if isinstance(error, HTTPException) else "Something went wrong on our side."
-        if request.url.path.startswith("/api/") or request.url.path.endswith(".json"):
+        if request.scope["path"].startswith("/api/") or request.scope["path"].endswith(".json"):
             return JSONResponse({"error": text}, status)
-        return self._page("error.html", status, text=text, status=status, counts={})
+        return self._page("error.html", status, text=text, status=status, counts=None)
 
     def unreadable(self, request: Request, _error: Exception) -> Response:
         """A page for a file that cannot be read just now: 503."""
@@ -409,8 +410,9 @@ def _calls_with(kind: str, value: str) -> str:
     return finding.Filter(words={kind: (value[:MAX_WORD],)}).address()
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+def _number(text: str) -> int:
+    """A whole number of few digits, -1 for what is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
 
 
 def _is_hex(text: str, length: int) -> bool:

@@ -375,6 +375,7 @@ def alone(path: Path) -> IO[bytes]:
     Raises:
         StoreError: another desk has it.
     """
+    path = path.resolve()  # a link to a file is that file
     lock = path.with_name(path.name + ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
