@@ -263,6 +263,20 @@ def test_an_episode_that_lasts_to_the_end_is_sent_whole(captured: Capture, call:
     assert [100.0] * 6 == windows_of(captured.named("media episode"))
 
 
+@pytest.mark.parametrize("ago", [21, 100])
+def test_an_episode_ends_with_its_leg(captured: Capture, call: cxotel.Call, ago: int) -> None:
+    """Which ends inside a bad window; of a call that runs, and of one recorded a while ago."""
+    start = testing.START - ago * SECOND
+    leg = call.start_leg("agent_network", start_time=start)
+    for index, loss in enumerate([0, 0, 0, 100, 100]):
+        leg.add_window(index, to_agent=Figures(loss, 20))
+    leg.stop(end_time=start + 21 * SECOND)
+
+    episodes = captured.named("media episode")
+    assert 15 * SECOND + start == episodes[0].start_time
+    assert 21 * SECOND + start == episodes[-1].end_time
+
+
 @pytest.mark.parametrize(
     ("figures", "bad"),
     [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from cxotel import _guard, _runtime, _values
+from cxotel import _clock, _guard, _runtime, _values
 from cxotel import _semconv as names
 from cxotel._feed import Feed
 from cxotel._figures import BAD_R, LONGEST, TO_AGENT, TO_CUSTOMER, Columns, ie_attribute
@@ -35,6 +35,7 @@ NAMES: dict[str, str] = {
 _DEVICES = (CxLayer.ENDPOINT, CxLayer.VOICE_AI)  # layers charged with what came and was not played
 EPISODE = "media episode"
 _REPEAT = 10.0  # seconds of one episode span while bad windows last (design of the call trace)
+_LIVE_WINDOWS = 2  # windows late that statistics of a call that runs may come
 _FARTHEST = 24 * LONGEST  # windows that may be left out at once: a day of 5 s windows
 WINDOW = 5.0  # seconds; finer windows would make longer series, wider ones blur an outage of 10 s
 _SHORTEST, _WIDEST = 0.1, 3600.0  # seconds; outside of it a window is a mistake (say, one in milliseconds)
@@ -74,6 +75,7 @@ class Leg(Handle):
         self._bad: list[int] = []  # windows of an episode that were not sent yet
         self._episode_sent = False
         self._last = -1
+        self._until: int | None = None  # the leg's end, once that is known
 
     @property
     def started_at(self) -> int:
@@ -172,7 +174,10 @@ class Leg(Handle):
     # Episodes
 
     def _watch(self, index: int, rating: float | None) -> None:
-        """Send what is bad while it lasts: the first window at once, then 10 s at a time."""
+        """Send what is bad while it lasts: the first window at once, then 10 s at a time.
+
+        Windows of a recording warn nobody: they wait until it is known whether the leg ended in one.
+        """
         bad = rating is not None and rating < BAD_R
         if self._bad and (not bad or index != self._bad[-1] + 1):
             self._send_episode()
@@ -181,17 +186,27 @@ class Leg(Handle):
         self._last = max(self._last, index)
         if bad:
             self._bad.append(index)
-            if not self._episode_sent or len(self._bad) * self.window >= _REPEAT:
+            if self._is_live(index) and (not self._episode_sent or len(self._bad) * self.window >= _REPEAT):
                 self._send_episode()
                 self._episode_sent = True
+
+    def _is_live(self, index: int) -> bool:
+        """Whether a window has just been over; one that is given before its end is taken for one."""
+        return _clock.now() - self._time(index + 1) < _LIVE_WINDOWS * self.window * 1e9
 
     def _send_episode(self) -> None:
         first, last = self._bad[0], self._bad[-1] + 1
         self._bad = []
+        # An episode repeats what the leg has, and of that nothing is heard after the leg's end. While the leg
+        # lasts, a window that is given before its end is the one in which it ends, or is of a simulation.
+        start, end, now = self._time(first), self._time(last), _clock.now()
+        end = min(end, self._until) if self._until is not None else min(end, now) if now > start else end
+        if end <= start:
+            return
         attributes = self._without_activity()
         attributes.update(self._columns.texts(first - self._base, last - self._base))
-        span = _runtime.start_span(EPISODE, attributes, self._context, start_time=self._time(first))
-        _runtime.end_span(span, self._time(last))
+        span = _runtime.start_span(EPISODE, attributes, self._context, start_time=start)
+        _runtime.end_span(span, end)
 
     def _without_activity(self) -> dict[str, AttributeValue]:
         """What an episode says of its leg; it is no conversation of its own."""
@@ -206,6 +221,7 @@ class Leg(Handle):
     def _before_end(self, error: BaseException | str | None, at: int) -> None:
         super()._before_end(error, at)
         with self._lock:
+            self._until = at
             for window in self._feed.rest():
                 self._put_window(window)
             if self._bad:
