@@ -329,6 +329,58 @@ def test_a_flush_says_that_the_exporter_gave_up() -> None:
     assert "False True\n" == out
 
 
+def test_a_program_that_configures_nothing_is_told_once() -> None:
+    """Its calls go nowhere, and nothing else would say so."""
+    program = """
+        import cxotel
+        for number in range(2):
+            cxotel.start_call(f"c-{number}").stop()
+        print(cxotel.counters())
+        """
+    hint = "nothing is recorded yet: call cxotel.configure() before the first call\n"
+    assert "{}\n" == run(program, said=hint)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "ValueError: could not convert string to float: 'soon'"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "soon", "ValueError: could not convert string to float: 'soon'"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "ValueError"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "bogus", "InvalidCompressionValueException"),
+    ],
+)
+def test_what_the_sdk_cannot_use_of_its_variables_is_said(variable: str, text: str, told: str) -> None:
+    """The host goes on, and a second call says the same once."""
+    program = """
+        import logging
+        import cxotel
+        logging.basicConfig(format="%(message)s")
+        cxotel.configure()
+        cxotel.configure()
+        with cxotel.start_call("c-1"):
+            pass
+        cxotel.shutdown()
+        print(cxotel.counters())
+        """
+    hint = f"configure: OpenTelemetry cannot be set up ({told}"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**{key: value for key, value in os.environ.items() if "PYTEST" not in key}, variable: text},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (0, "{'bad_value': 2}\n", 1) == (done.returncode, done.stdout, done.stderr.count(hint))
+
+
+def test_headers_are_a_mapping() -> None:
+    """Told before the first call."""
+    with pytest.raises(TypeError, match="headers is a str, give a mapping"):
+        cxotel.configure(headers="a=b")  # type: ignore[arg-type]
+
+
 # A program of its own
 
 

@@ -146,7 +146,7 @@ class CountingBatch(SpanProcessor):
     def __init__(self, exporter: SpanExporter) -> None:
         self._limit = _number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE)
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler of the host's may end a span in here
         self._batch = BatchSpanProcessor(
             _Handover(exporter, self),
             max_queue_size=self._limit,
@@ -186,13 +186,15 @@ class CountingBatch(SpanProcessor):
         return bool(self._batch.force_flush(timeout_millis))
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting = 0  # the SDK clears the child's queue
 
 
 def _number(env: str, default: int) -> int:
-    try:
-        return max(1, int(os.environ.get(env, default)))
-    except ValueError:
-        _guard.count(_guard.BAD_VALUE, hint=f"{env}: give a whole number, not {os.environ[env]!r:.40}")
+    text = os.environ.get(env, "").strip()
+    if not text:
         return default
+    if text.isascii() and text.isdecimal() and 0 < len(text) < 10 and int(text) > 0:
+        return int(text)
+    _guard.count(_guard.BAD_VALUE, hint=f"{env}: give a whole number above 0, not {text!r:.40}")
+    return default

@@ -38,7 +38,8 @@ NO_CUSTOMER_KEY = "no_customer_key"  # a customer was named and no key to hash w
 QUEUE_FULL = "queue_full"  # spans that came faster than they were exported
 EXPORT_FAILED = "export_failed"  # spans that the exporter could not deliver
 
-_lock = threading.Lock()
+# A signal handler of the host's may end a span while its thread counts here.
+_lock = threading.RLock()
 _counts: dict[str, int] = {}
 _told: set[str] = set()
 _MOST_TOLD = 1000  # distinct messages kept, so that hostile values cannot grow the set
@@ -144,7 +145,7 @@ def publish(provider: metrics.MeterProvider) -> None:
 
 def _after_fork() -> None:
     global _lock, generation  # noqa: PLW0603 (a lock that another thread held in the parent would never open)
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _counts.clear()
     generation += 1
 

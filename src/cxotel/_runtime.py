@@ -35,6 +35,7 @@ class State:
         customer_key: key that customer references are hashed with.
         sample_every_call: whether our own tracer keeps every call, whatever its provider's sampler is.
         announce: whether `call started` is sent.
+        configured: whether it was called.
     """
 
     tracer_provider: Any = None
@@ -43,6 +44,7 @@ class State:
     customer_key: bytes = b""
     sample_every_call: bool = True
     announce: bool = True
+    configured: bool = False
 
 
 state = State(
@@ -110,6 +112,9 @@ def tracer() -> Tracer:
     global _tracer, _tracer_of  # noqa: PLW0603 (one lookup for each provider, not for each span)
     provider = state.tracer_provider or trace.get_tracer_provider()
     if _tracer is None or provider is not _tracer_of:
+        if isinstance(provider, trace.ProxyTracerProvider) and not state.configured:
+            hint = "nothing is recorded yet: call cxotel.configure() before the first call"
+            _guard.count(_guard.EXPORT_FAILED, 0, hint=hint)
         _tracer = _adopt(provider.get_tracer(SCOPE, __version__))
         _tracer_of = provider
     return _tracer

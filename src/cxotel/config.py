@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -17,7 +18,7 @@ from cxotel import _guard, _runtime
 from cxotel.stamping import CallContextProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.trace import TracerProvider
@@ -86,6 +87,8 @@ def configure(
 
     Raises:
         TypeError: an argument of the wrong type; that is for the programmer to see before the first call.
+
+    What OpenTelemetry's SDK cannot use of its variables is counted and logged; nothing is recorded then.
     """
     key = customer_key.encode() if isinstance(customer_key, str) else customer_key
     if key is not None and not isinstance(key, bytes):
@@ -93,6 +96,8 @@ def configure(
     for name, value in (("service_name", service_name), ("namespace", namespace), ("endpoint", endpoint)):
         if value is not None and (not isinstance(value, str) or not value):
             raise TypeError(f"{name} is {_guard.shown(value)}, give a string that is not empty")
+    if headers is not None and not isinstance(headers, Mapping):
+        raise TypeError(f"headers is a {type(headers).__name__}, give a mapping of names to values")
     given = {
         "namespace": namespace,
         "customer_key": key,
@@ -100,6 +105,7 @@ def configure(
         "announce": announce,
     }
     with _lock:
+        _runtime.state.configured = True
         for name in _STATE:
             value = _setting(name, given[name])
             if value is not None:
@@ -148,27 +154,41 @@ def _providers(
 
 
 def _make(service_name: str | None, endpoint: str | None, headers: Mapping[str, str] | None) -> list[Any]:
+    # A provider that cannot flush is the API's own stand-in.
+    needs_loggers = _runtime.state.logger_provider is None and not hasattr(
+        _logs.get_logger_provider(), "force_flush"
+    )
+    made: list[Any] = []
     try:
         from cxotel import _export  # noqa: PLC0415 (the core needs no SDK)
+
+        made.append(_export.tracer_provider(service_name, endpoint, headers))
+        if needs_loggers:
+            made.append(_export.logger_provider(service_name, endpoint, headers))
     except ImportError:
         hint = "opentelemetry-sdk is not installed, nothing is recorded: pip install 'cxotel[sdk]'"
         _guard.count(_guard.EXPORT_FAILED, 0, hint=hint)
         return []
-    tracers = _export.tracer_provider(service_name, endpoint, headers)
-    trace.set_tracer_provider(tracers)
-    made: list[Any] = [tracers]
-    # A provider that cannot flush is the API's own stand-in.
-    if _runtime.state.logger_provider is None and not hasattr(_logs.get_logger_provider(), "force_flush"):
-        loggers = _export.logger_provider(service_name, endpoint, headers)
-        _logs.set_logger_provider(loggers)
-        made.append(loggers)
+    except Exception as error:  # noqa: BLE001 (the SDK's, over what it reads in OTEL_* variables)
+        for one in made:
+            one.shutdown()
+        # Its text may hold what a header has.
+        what = f"{type(error).__name__}: {error}" if type(error) is ValueError else type(error).__name__
+        hint = (
+            f"configure: OpenTelemetry cannot be set up ({what}), nothing is recorded: see OTEL_* variables"
+        )
+        _guard.count(_guard.BAD_VALUE, hint=hint)
+        return []
+    trace.set_tracer_provider(made[0])
+    if needs_loggers:
+        _logs.set_logger_provider(made[1])
     return made
 
 
 def flush(timeout_millis: int = 10_000) -> bool:
     """Export what has ended so far, waiting at most that long; False if not all of it could be.
 
-    What takes longer goes on by itself.
+    What takes longer goes on by itself. With no provider that exports there is nothing to wait for: True.
     """
     with _guard.swallow("flush"):
         failed = _guard.counters().get(_guard.EXPORT_FAILED, 0)
