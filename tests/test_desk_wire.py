@@ -61,7 +61,6 @@ def test_an_id_that_is_no_hex_spoils_only_its_span(bad: str) -> None:
         (b'{"resourceSpans": [{"scopeSpans": [{"spans": 7}]}]}', "spans"),
         (b'{"resourceSpans": [{"resource": 7, "scopeSpans": [{"spans": []}]}]}', "resource"),
         (b'{"resourceSpans": [{"schemaUrl": "\\ud800"}]}', "schemaUrl"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "digits"),
         (b'{"resourceSpans": 7}', "resourceSpans"),
     ],
 )
@@ -100,6 +99,28 @@ def test_an_ill_typed_field_spoils_only_its_span(span: dict[str, object] | None,
     assert [says in one.note for one in spoiled] == [True]
     assert spoiled[0].trace_id == (bytes.fromhex(TRACE) if bad and says != "traceId" else b"")
     assert wire.response_body(wire.answer(wire.TRACES, 1, spoiled[0].note), as_json=True)
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+@pytest.mark.parametrize(
+    "field",
+    [{"startTimeUnixNano": 4711}, {"attributes": [{"key": "a", "value": {"intValue": 4711}}]}],
+)
+def test_a_number_of_thousands_of_digits_spoils_only_its_span(quote: str, field: dict[str, object]) -> None:
+    """Its sender is told which, and nothing of Python's settings."""
+    tree = json.loads(body(name="good"))
+    tree["resourceSpans"] += json.loads(body(name="the bad one", **field))["resourceSpans"]
+    data = json.dumps(tree).replace("4711", quote + "9" * 5000 + quote).encode()
+    message, [spoiled] = wire.decode_json(wire.TRACES, data)
+    assert [["good"], []] == [[s.name for s in g.scope_spans[0].spans] for g in message.resource_spans]
+    assert bytes.fromhex(TRACE) == spoiled.trace_id
+    assert "the bad one" in spoiled.note
+    assert "sys." not in spoiled.note
+
+
+def test_a_number_of_thousands_of_digits_in_a_field_unknown_to_us_is_passed_over() -> None:
+    """As any other there."""
+    assert decoded(body(newField=4711).replace(b"4711", b"9" * 5000)).name == "queue"
 
 
 def test_of_a_field_under_both_its_names_the_last_counts() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from otlp_samples import ANSWERS
 
-from cxotel.otlp import documents, lines
+from cxotel.otlp import BadDocumentError, documents, lines, parse
 
 ONE = {"resourceSpans": [{"scopeSpans": [{"spans": [{"name": 'a } ] " {'}]}]}]}
 TWO = {"resourceSpans": []}
@@ -69,7 +69,6 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
         (b'{"resourceSpans": [', "the JSON that begins here has no end (line 3 begins another)"),
         (b'{"name": "\xff"}', "not JSON in UTF-8 (invalid start byte at byte 10)"),
         (b"[" * 100_000 + b"]" * 100_000, "JSON nested too deeply"),
-        (b"9" * 5000, "not JSON that can be read: Exceeds the limit"),
     ],
 )
 def test_a_bad_line_is_named_and_the_rest_is_read(bad: bytes, said: str) -> None:
@@ -78,6 +77,30 @@ def test_a_bad_line_is_named_and_the_rest_is_read(bad: bytes, said: str) -> None
     found, [(line, text)] = read(b"\n".join([good, bad, good, good]))
     assert ([(1, ONE), (3, ONE), (4, ONE)], 2) == (found, line)
     assert text.startswith(said)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("between", ["\n", ""])
+def test_a_number_of_thousands_of_digits_costs_its_document_nothing_else(
+    sign: str, indent: int | None, between: str
+) -> None:
+    """On one line, printed over many, one behind another: it is out of every range."""
+    text = json.dumps({**ONE, "number": 4711, "other": 7}, indent=indent)
+    text = text.replace("4711", sign + "9" * 5000)
+    value = {**ONE, "number": float(f"{sign}inf"), "other": 7}
+    second = 1 + text.count("\n") + between.count("\n")
+    assert ([(1, value), (second, value)], []) == read(f"{text}{between}{text}".encode())
+    assert value == parse(text)
+
+
+def test_a_mistake_behind_a_number_of_thousands_of_digits_is_named() -> None:
+    """In the words of any other."""
+    bad = b'{"a": ' + b"9" * 5000 + b", oops}"
+    _, [(line, said)] = read(bad)
+    assert (1, "not JSON at column 5009: ") == (line, said[: said.index(":") + 2])
+    with pytest.raises(BadDocumentError, match="not JSON: "):
+        parse(bad)
 
 
 @pytest.mark.parametrize(

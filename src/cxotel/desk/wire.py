@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +15,16 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from cxotel.otlp.lines import loads
+
 # Ids are hex in OTLP/JSON (OTLP 1.10, "JSON Protobuf Encoding") where protobuf's own JSON has base64.
 ID_KEYS = frozenset({"traceId", "trace_id", "spanId", "span_id", "parentSpanId", "parent_span_id"})
 # Senders write one member; bgzip, for random access, one for each 64 KiB: 320 in the largest body.
 MAX_MEMBERS = 1000
 # zlib copies what follows a member of each block it is given: at most 64 MB for 1,000 members.
 GZIP_BLOCK = 64 * 1024
+# What Python says to programmers about a text of over 4,300 digits where a number belongs.
+ADVICE = "; use sys.set_int_max_str_digits()"
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNAVAILABLE = 3, 8, 14  # google.rpc.Code
 
 
@@ -101,13 +104,13 @@ def decode_json(signal: Signal, body: bytes) -> tuple[Message, list[Spoiled]]:
         BadBodyError: the text is no JSON, or a field outside of spans is not what OTLP has there.
     """
     try:
-        tree = json.loads(body)
+        tree = loads(body)
         if not isinstance(tree, dict):
             raise BadBodyError(f"not OTLP/JSON: an object is needed, not {type(tree).__name__}")
         _base64_ids(tree)
     except RecursionError:
         raise BadBodyError("not OTLP/JSON: nested too deeply") from None
-    except ValueError as error:  # no UTF-8, no JSON, a number of more digits than Python reads
+    except ValueError as error:  # no UTF-8, no JSON
         raise BadBodyError(f"not OTLP/JSON: {error}") from None
     try:
         return _parse(tree, signal.request()), []
@@ -127,7 +130,7 @@ def _parse(tree: Any, message: Message) -> Message:
         raise BadBodyError("not OTLP/JSON: half a surrogate pair in a text") from None
     except (json_format.ParseError, TypeError, ValueError, OverflowError, AttributeError) as error:
         # Half a surrogate pair in a name must not spoil the answer as well.
-        text = str(error)[:300].encode(errors="replace").decode()
+        text = str(error).partition(ADVICE)[0][:300].encode(errors="replace").decode()
         raise BadBodyError(f"not an OTLP/JSON {message.DESCRIPTOR.name}: {text}") from None
     return message
 

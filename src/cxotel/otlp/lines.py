@@ -83,6 +83,23 @@ def documents(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[P
         problem(start, "the JSON that begins here has no end (was the file cut off?)")
 
 
+def loads(data: bytes | str) -> Any:
+    """As `json.loads`, but a whole number of more digits than Python reads is an infinite one, no error."""
+    try:
+        return json.loads(data)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # only this raises it bare; a parse_int takes time, so it is not there from the start
+        return json.loads(data, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
+
+
 def parse(data: bytes | str) -> Any:
     """One JSON document.
 
@@ -90,15 +107,13 @@ def parse(data: bytes | str) -> Any:
         BadDocumentError: it is no JSON; the text says where.
     """
     try:
-        return json.loads(data)
+        return loads(data)
     except json.JSONDecodeError as error:
         raise BadDocumentError(f"not JSON: {error}") from None
     except UnicodeDecodeError as error:
         raise BadDocumentError(f"not JSON in UTF-8: {error.reason} at byte {error.start}") from None
     except RecursionError:
         raise BadDocumentError("JSON nested too deeply") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise BadDocumentError(f"not JSON that can be read: {error}") from None
 
 
 def _lines(stream: Stream, problem: Callable[[int, str], None]) -> Iterator[tuple[int, bytes]]:
@@ -142,7 +157,7 @@ def _one_line(number: int, line: bytes, problem: Callable[[int, str], None]) -> 
 def _try(line: bytes) -> Any:
     """A line's object or list, None if it is not just that."""
     try:
-        value = json.loads(line)
+        value = loads(line)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, (dict, list)) else None
@@ -155,11 +170,11 @@ def _many(start: int, data: bytes, problem: Callable[[int, str], None]) -> Itera
     except UnicodeDecodeError as error:
         problem(start, f"not JSON in UTF-8 ({error.reason} at byte {error.start})")
         return
-    decoder = json.JSONDecoder()
+    decoder, lenient = json.JSONDecoder(), json.JSONDecoder(parse_int=_whole)
     at, line = 0, start
     while at < len(text):
         try:
-            value, end = decoder.raw_decode(text, at)
+            value, end = _next(text, at, decoder, lenient)
         except json.JSONDecodeError as error:
             problem(
                 start + error.lineno - 1,
@@ -169,13 +184,20 @@ def _many(start: int, data: bytes, problem: Callable[[int, str], None]) -> Itera
         except RecursionError:
             problem(start, "JSON nested too deeply")
             return
-        except ValueError as error:
-            problem(start, f"not JSON that can be read: {error}")
-            return
         yield Parsed(value, line)
         after = BLANKS.match(text, end).end()  # type: ignore[union-attr]  # matches nothing too
         line += text.count("\n", at, after)
         at = after
+
+
+def _next(text: str, at: int, decoder: json.JSONDecoder, lenient: json.JSONDecoder) -> tuple[Any, int]:
+    """The document that begins there, and where it ends; read again where a number has too many digits."""
+    try:
+        return decoder.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return lenient.raw_decode(text, at)
 
 
 def _depth(line: bytes, *, whole_strings: bool = False) -> int:
