@@ -236,12 +236,13 @@ def test_a_flood_of_bad_spans_in_a_line_is_counted_and_hides_no_line(run: Runner
     ] == [oops, more, last]
 
 
-@pytest.mark.parametrize("data", [b"", b"oops", b'{"resourceSpans": []}', b'{"trace": {}}'])
+@pytest.mark.parametrize("data", [b"", b"oops", b"null", b'{"resourceSpans": []}', b'{"trace": {}}'])
 def test_status_1_where_nothing_could_be_judged(run: Runner, data: bytes) -> None:
     """Said on standard error, with nothing on standard output."""
     ran = run("--json", "-", stdin=data)
     assert (1, "") == (ran.status, ran.out)
     assert "Nothing could be judged." == ran.err.splitlines()[-1]
+    assert "the rest was judged" not in ran.err
 
 
 def test_a_trace_without_a_call_is_named(run: Runner) -> None:

@@ -66,12 +66,13 @@ class Notes:
         self._last = (source, line)
         self.say(f"{source}, line {line}: {text}")
 
-    def end(self) -> None:
-        """What is to be said after all of them."""
+    def end(self, *, judged: bool) -> None:
+        """What is to be said after all of them, and whether there was anything else."""
         if self.further > NAMED:
             self.say(f"({self.further - NAMED} more in lines named above)")
         if self.count:
-            self.say(f"{self.count} thing(s) could not be read; the rest was judged.")
+            rest = "; the rest was judged" if judged else ""
+            self.say(f"{self.count} thing(s) could not be read{rest}.")
 
 
 @dataclass
@@ -172,7 +173,7 @@ def judge(
             click.echo(f"trace {trace_id}: no call in it (no span has cx.layer and a time)", err=True)
     if console and len(told) > 1:
         print_sums(console, told)
-    notes.end()
+    notes.end(judged=calls > 0)
     if not calls:
         click.echo("Nothing could be judged.", err=True)
         sys.exit(1)

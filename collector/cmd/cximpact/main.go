@@ -58,7 +58,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "Error: %s\n", err)
 		return statusNothing
 	}
-	notes.end()
+	notes.end(calls > 0)
 	if calls == 0 {
 		fmt.Fprintln(stderr, "Nothing could be judged.")
 		return statusNothing

@@ -150,6 +150,9 @@ func TestStatus1WhereNothingCouldBeJudged(t *testing.T) {
 	for _, data := range []string{"", `{"resourceSpans": []}`, `{"trace": {}}`} {
 		check(t, data, ran{1, "", "Nothing could be judged.\n"}, runWith(data, "-"))
 	}
+	const nothing = "-, line 1: a JSON NoneType where a trace was expected; left out\n" +
+		"1 thing(s) could not be read.\nNothing could be judged.\n"
+	check(t, "no document", ran{1, "", nothing}, runWith("null", "-"))
 	found := runWith(`{"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "`+first+`"}]}]}]}`, "-")
 	check(t, "status", 1, found.status)
 	check(t, "lines", 1, strings.Count(found.out, "\n"))

@@ -28,12 +28,16 @@ func (n *notes) add(source string, line int, text string) {
 	fmt.Fprintf(n.out, "%s, line %d: %s\n", source, line, text)
 }
 
-// end says what is to be said after all of them.
-func (n *notes) end() {
+// end says what is to be said after all of them, and whether there was anything else.
+func (n *notes) end(judged bool) {
 	if n.further > mostNamed {
 		fmt.Fprintf(n.out, "(%d more in lines named above)\n", n.further-mostNamed)
 	}
 	if n.count > 0 {
-		fmt.Fprintf(n.out, "%d thing(s) could not be read; the rest was judged.\n", n.count)
+		rest := ""
+		if judged {
+			rest = "; the rest was judged"
+		}
+		fmt.Fprintf(n.out, "%d thing(s) could not be read%s.\n", n.count, rest)
 	}
 }
