@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import socket
 import subprocess
 import sys
 from subprocess import PIPE
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from cxotel.demo import command
 from cxotel.demo.command import AGREE, DISAGREE, INCONCLUSIVE, Demo, Row, demo
 from cxotel.demo.impair import Impairment
 from cxotel.demo.playout import Device
@@ -122,6 +126,23 @@ def test_ctrl_c_in_the_middle_of_a_run_says_so() -> None:
         run.send_signal(signal.SIGINT)
         _, told = run.communicate(timeout=60)
     assert ("Stopped before all calls were judged.\n", 130) == (told, run.returncode)
+
+
+@pytest.mark.parametrize("stays", [False, True])
+def test_the_page_is_named_at_the_end_only_while_it_can_be_opened(
+    monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    """Where nobody waits, its address is gone when the command returns."""
+
+    def ctrl_c(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    console = Console(file=io.StringIO(), width=120)
+    done = Demo([], 1, None, None)
+    monkeypatch.setattr(command, "time", SimpleNamespace(sleep=ctrl_c))
+    monkeypatch.setattr(command, "_run", lambda *_: done)
+    assert AGREE == command._judge([], 1, console, stays=stays)
+    assert stays is ("The calls: http" in console.file.getvalue())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("desk", [None, object()])

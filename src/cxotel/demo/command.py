@@ -352,8 +352,8 @@ def _judge(chosen: list[Scenario], seed: int, console: Console | None, *, stays:
             console.print(f"calls: {len(chosen)}, seed: {seed}; watch them at {desk.web_url}")
         run = _run(chosen, seed, desk, desk.grpc_endpoint, console)
         _tell(run, console)
-        if console is not None:
-            console.print(f"The calls: {desk.web_url}" + ("  (stays until Ctrl-C)" if stays else ""))
+        if console is not None and stays:
+            console.print(f"The calls: {desk.web_url}  (stays until Ctrl-C)")
         with contextlib.suppress(KeyboardInterrupt):
             while stays:
                 time.sleep(1)
