@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 from judge_samples import spans, text, trace_id
@@ -16,9 +18,6 @@ from otlp_samples import ANSWERS
 import cxotel.judge as module
 from cxotel.impact import judge as verdict_of
 from cxotel.judge import judge
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class Ran(NamedTuple):
@@ -290,6 +289,41 @@ def test_bad_parameters_are_wrong_usage(run: Runner, tmp_path: Path, content: st
 def test_wrong_usage_is_status_2(run: Runner, args: list[str]) -> None:
     """Nothing is read then."""
     assert (2, "") == run(*args)[:2]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("form", [[], ["--json"], ["--otlp"], ["--explain"]])
+def test_output_that_cannot_be_written_is_told_in_a_sentence(form: list[str]) -> None:
+    """With a status that no verdict has."""
+    command = [sys.executable, "-m", "cxotel", "judge", *form, "-"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, input=text(spans()).encode(), stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = b"Error: standard output could not be written: No space left on device\n"
+    assert (74, said) == (done.returncode, done.stderr)
+
+
+def test_a_pipe_that_nobody_reads_on_is_no_mistake() -> None:
+    """As with `| head`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "cxotel", "judge", "--json", "-"]
+    done = subprocess.run(
+        command, input=text(spans()).encode(), stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (1, b"") == (done.returncode, done.stderr)
+
+
+def test_standard_input_that_is_closed_is_wrong_usage() -> None:
+    """Said in a sentence."""
+    command = ["sh", "-c", '"$0" -m cxotel judge - <&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (2, "Error: standard input is closed, nothing can be read from it") == (
+        done.returncode,
+        done.stderr.splitlines()[-1],
+    )
 
 
 def test_what_a_trace_says_cannot_steer_the_terminal(run: Runner) -> None:

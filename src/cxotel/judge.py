@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 import yaml
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from cxotel.otlp.lines import Stream
 
+UNWRITTEN = 74  # exit status: EX_IOERR of sysexits.h
 NAMED = 20  # further sentences about lines that are already named, for all files; the rest is counted
 
 HELP = """Say what calls cost their people, and which layer did it.
@@ -42,8 +44,9 @@ Examples:
   cxotel judge --otlp calls.jsonl > judged.jsonl
 
 \b
-Exit status: 0 judged, 1 nothing could be judged, 2 wrong usage. What could not be
-read is named on standard error, and the rest is judged.
+Exit status: 0 judged, 1 nothing could be judged, 2 wrong usage, 74 standard output
+could not be written. What could not be read is named on standard error, and the rest
+is judged.
 """
 
 
@@ -149,11 +152,27 @@ def judge(
     """Read, judge, print."""
     if as_json + as_otlp + explain > 1:
         raise click.UsageError("give only one of --json, --otlp and --explain")
+    if "-" in files and sys.stdin is None:
+        raise click.UsageError("standard input is closed, nothing can be read from it")
     judging = Judging(_parameters(parameters_file), keep=as_otlp)
     notes = Notes()
     with _streams(files, notes) as streams:
         for name, stream in streams:
             judging.read(stream, name, notes)
+    try:
+        calls = _print_all(judging, as_json=as_json, as_otlp=as_otlp, explain=explain)
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # nobody reads on, as with `| head`: click ends without a word
+        _end_unwritten(error)
+    notes.end(judged=calls > 0)
+    if not calls:
+        click.echo("Nothing could be judged.", err=True)
+        sys.exit(1)
+
+
+def _print_all(judging: Judging, *, as_json: bool, as_otlp: bool, explain: bool) -> int:
+    """Every trace in the form that is asked for; returns how many of them are calls."""
     calls = 0
     console = None if as_json or as_otlp else Console(highlight=False, soft_wrap=True)
     told: list[Verdict] = []
@@ -173,10 +192,16 @@ def judge(
             click.echo(f"trace {trace_id}: no call in it (no span has cx.layer and a time)", err=True)
     if console and len(told) > 1:
         print_sums(console, told)
-    notes.end(judged=calls > 0)
-    if not calls:
-        click.echo("Nothing could be judged.", err=True)
-        sys.exit(1)
+    return calls
+
+
+def _end_unwritten(error: OSError) -> NoReturn:
+    with suppress(
+        OSError
+    ):  # what it still holds would fail once more, and be told once more, at Python's end
+        sys.stdout.close()
+    click.echo(f"Error: standard output could not be written: {error.strerror}", err=True)
+    sys.exit(UNWRITTEN)
 
 
 def _parameters(path: str | None) -> Parameters:

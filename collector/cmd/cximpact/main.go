@@ -15,6 +15,8 @@ const (
 	statusJudged  = 0
 	statusNothing = 1 // nothing could be judged
 	statusUsage   = 2
+	// statusUnwritten is EX_IOERR of sysexits.h: standard output could not be written.
+	statusUnwritten = 74
 )
 
 func main() {
@@ -55,8 +57,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "trace %x: no call in it (no span has cx.layer and a time)\n", trace.id)
 	}
 	if err := out.Flush(); err != nil {
-		fmt.Fprintf(stderr, "Error: %s\n", err)
-		return statusNothing
+		fmt.Fprintf(stderr, "Error: standard output could not be written: %s\n", err)
+		return statusUnwritten
 	}
 	notes.end(calls > 0)
 	if calls == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -180,6 +181,18 @@ func TestWrongUsageIsStatus2(t *testing.T) {
 		if !strings.Contains(found.err, told) {
 			t.Errorf("%q, should say %q", found.err, told)
 		}
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("it is full") }
+
+func TestStatus74WhereOutputCannotBeWritten(t *testing.T) {
+	for _, form := range []string{"--json", "--otlp"} {
+		var told bytes.Buffer
+		status := run([]string{form, "-"}, strings.NewReader(call(first)), full{}, &told)
+		check(t, form, ran{74, "", "Error: standard output could not be written: it is full\n"}, ran{status, "", told.String()})
 	}
 }
 

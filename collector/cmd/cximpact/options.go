@@ -40,8 +40,9 @@ Options:
     cximpact calls.jsonl.gz | jq .attributes
     cximpact --otlp calls.jsonl > judged.jsonl
 
-  Exit status: 0 judged, 1 nothing could be judged, 2 wrong usage. What could not be
-  read is named on standard error, and the rest is judged.
+  Exit status: 0 judged, 1 nothing could be judged, 2 wrong usage, 74 standard
+  output could not be written. What could not be read is named on standard error, and
+  the rest is judged.
 `
 )
 
