@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
-from cxotel.demo.accuracy import Book, Result, code_of, identity, page, plan, summary
+from cxotel.demo import accuracy
+from cxotel.demo.accuracy import Book, Result, code_of, identity, main, measured, page, plan, summary
+from cxotel.impact import Span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +66,68 @@ def test_the_summary_says_what_was_reached() -> None:
     )
     assert [line.got for line in lines] == ["50.0 %", "0.0 %", "5.0 %", "1", "1", "0"]
     assert [line.reached for line in lines] == [False, False, True, False, False, True]
+
+
+def test_a_line_over_no_calls_is_not_reached() -> None:
+    """Nothing was shown then."""
+    assert not any(line.reached for line in summary([]))
+
+
+def test_a_full_run_needs_its_numbers_of_calls() -> None:
+    """One short of each kind is not enough."""
+
+    def reached(*counts: int) -> list[bool]:
+        kinds = zip(("single", "double", "healthy", "blind"), counts, strict=True)
+        true = {"carrier": 9.0, "endpoint": 3.0}
+        found: list[Result] = []
+        for kind, count in kinds:
+            charges = true if kind in {"single", "double"} else {}
+            found += [result(kind, true=charges, found=charges)] * count
+        return [line.reached for line in summary(found, full=True)]
+
+    assert [True] * 6 == reached(60, 30, 30, 6)
+    assert [False, False, True, False, True, False] == reached(59, 29, 29, 5)
+
+
+def test_a_layer_is_measured_by_a_figure_a_wait_or_a_failure() -> None:
+    """Not by a span that only bears its name."""
+
+    def span(layer: str, activity: str, **more: Any) -> Span:
+        attributes = {"cx.layer": layer, "cx.activity": activity, **more}
+        return Span("a" * 32, "b" * 16, activity, 10**18, 10**18 + 10**10, attributes)
+
+    loss = "cx.media.to_agent.loss_pct"
+    spans = [
+        span("carrier", "converse", **{loss: "1*2"}),
+        span("endpoint", "converse"),
+        span("agent_network", "converse", **{loss: "-*2"}),
+        span("ccaas", "talk"),
+        span("crm", "lookup"),
+    ]
+    assert ["carrier", "crm"] == measured(spans)
+
+
+def test_an_incomplete_run_fails_and_writes_no_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever the calls say that are there."""
+
+    async def none(*_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(accuracy, "place_all", none)
+    monkeypatch.setattr(accuracy, "summary", lambda *_, **__: [])
+    file = tmp_path / "page.md"
+    ran = CliRunner().invoke(main, ["--results", str(tmp_path / "results"), "--page", str(file)])
+    assert (1, False) == (ran.exit_code, file.exists())
+    assert "run again" in ran.output
+
+
+def test_the_cut_last_line_of_a_stopped_run_is_passed_over(tmp_path: Path) -> None:
+    """And nothing is written behind it."""
+    path = tmp_path / "results.jsonl"
+    Book(path).write("one", result())
+    path.write_text(path.read_text() + path.read_text()[:30])
+    Book(path).write("two", result())
+    assert Book(path).results == {"one": result(), "two": result()}
 
 
 def test_the_page_names_every_fault_that_was_missed() -> None:
