@@ -460,6 +460,19 @@ def test_a_certificate_that_is_none_is_said_before_a_file_is_made(tmp_path: Path
     assert [tmp_path / "no.pem"] == list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("proxy", ["foo", "http://user:hidden@[::1"])
+def test_a_proxy_that_is_none_is_not_taken_for_the_certificate(
+    proxy: str, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without a certificate; without the proxy's password."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv("https_proxy", proxy)
+    for given in (None, certificate[0]):
+        with pytest.raises(DestinationError, match="HTTPS_PROXY is no proxy") as told:
+            desk_to("https://backend.example:9", certificate=given).start()
+        assert "hidden" not in str(told.value)
+
+
 def test_over_the_limit_the_oldest_is_dropped_counted_and_shown() -> None:
     """Only for whom it still waited; the newest arrives."""
     port = free_port()

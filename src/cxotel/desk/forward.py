@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import ssl
 import threading
 import time
 from collections import defaultdict
@@ -16,6 +17,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+
+import urllib3
 
 from cxotel.desk import outbox, wire
 from cxotel.desk._sql import sql
@@ -402,15 +405,28 @@ def _authorities(certificate: Path | None) -> bytes | None:
     if certificate is None:
         return None
     try:
-        return certificate.read_bytes()
+        found = certificate.read_bytes()
+        ssl.create_default_context(cadata=found.decode("ascii", "replace"))
+    except ssl.SSLError as error:  # an OSError as well
+        raise DestinationError(
+            f"CXOTEL_FORWARD_CERTIFICATE has no certificates to read ({error}): give a PEM file"
+        ) from None
     except OSError as error:
         raise DestinationError(f"CXOTEL_FORWARD_CERTIFICATE {certificate}: {error.strerror}") from None
+    except ValueError as error:  # an empty file
+        raise DestinationError(
+            f"CXOTEL_FORWARD_CERTIFICATE has no certificates to read ({error}): give a PEM file"
+        ) from None
+    return found
 
 
 def _open(destination: Destination, authorities: bytes | None) -> GrpcSender | HttpSender:
     try:
         return sender_of(destination, authorities)
-    except (ValueError, OSError) as error:  # ssl.SSLError is an OSError
+    except (urllib3.exceptions.HTTPError, ValueError):  # its text may hold the proxy's password
+        name = f"{destination.scheme.upper()}_PROXY"
         raise DestinationError(
-            f"CXOTEL_FORWARD_CERTIFICATE has no certificates to read ({error}): give a PEM file"
+            f"{name} is no proxy to go to {destination.name} through: say http://host:port, or unset it"
         ) from None
+    except OSError as error:
+        raise DestinationError(f"{destination.name} cannot be sent to: {error}") from None
