@@ -168,6 +168,15 @@ def test_settings_out_of_range_are_refused(arguments: list[str]) -> None:
     assert (result.exit_code, arguments[0] in result.output) == (2, True)
 
 
+def test_an_empty_name_of_the_file_is_refused(tmp_path: Path) -> None:
+    """By option and in the file of settings."""
+    config = tmp_path / "desk.toml"
+    config.write_text('db = ""\n')
+    for arguments in (["--db", ""], ["--config", str(config)]):
+        result = CliRunner().invoke(serve, arguments)
+        assert (result.exit_code, "it names no file" in result.output) == (2, True), result.output
+
+
 def test_the_file_is_in_the_data_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """XDG_DATA_HOME where it is absolute, ~/.local/share else."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

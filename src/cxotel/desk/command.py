@@ -35,6 +35,13 @@ class Amount(click.FloatRange):
         return number
 
 
+def _file(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    """A file's name; an empty one would be the directory that the desk was started in."""
+    if not value:
+        raise click.BadParameter("it names no file: give one, or :memory:")
+    return value
+
+
 PORT = click.IntRange(0, 65535)
 SECONDS = Amount(0, 86_400)
 # Connections of all ports (grpc_server.py, connections.py) and files, more than twice over.
@@ -61,6 +68,7 @@ log = logging.getLogger("cxotel.desk")
     "--db",
     type=click.Path(dir_okay=False),
     default=lambda: str(default_db()),
+    callback=_file,
     show_default="in your data directory",
     show_envvar=True,
     help="File to keep everything in; :memory: keeps it only while the desk runs.",
