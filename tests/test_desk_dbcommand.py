@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -27,7 +28,6 @@ from cxotel.otlp.proto import to_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 QUICK = Timing(grace=0.05, settle=0.02, idle=3600)
 KEPT = ("span", "log", "call", "verdict", "facet", "warning", "alias", "call_key", "inbox", "outbox")
@@ -489,6 +489,17 @@ def test_freezing_and_back(desk: Desk, path: Path) -> None:
     assert run(path, "unfreeze", "--call", call.trace_id).output == "1 call unfrozen.\n"
     assert "no such call" in run(path, "freeze", "--key", "fire", status=1).output
     assert run(path, "freeze", status=2).output
+
+
+def test_an_empty_key_and_a_file_that_cannot_be_made_are_said(path: Path, tmp_path: Path) -> None:
+    """In a sentence each."""
+    Desk(path, timing=QUICK).start().stop()
+    for name in ("export", "freeze", "erase"):
+        assert "'' is no call key" in run(path, name, "--key", "", status=2).output
+    (tmp_path / "in.jsonl").write_text("{}\n")
+    for nowhere in (Path("/proc/x.sqlite"), tmp_path / "in.jsonl" / "x.sqlite"):
+        done = run(nowhere, "import", str(tmp_path / "in.jsonl"), status=1)
+        assert done.output.startswith("Error: ")
 
 
 def test_a_file_that_another_program_holds_is_said(

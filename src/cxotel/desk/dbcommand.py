@@ -23,6 +23,7 @@ from cxotel.desk.dbfile import File
 from cxotel.desk.receiver import Receiver
 from cxotel.desk.settings import LAST_NS, default_db
 from cxotel.desk.store import Store, StoreBusyError, StoreError
+from cxotel.ids import call_ids
 from cxotel.otlp import BadDocumentError, documents, regroup, spans_of
 
 if TYPE_CHECKING:
@@ -155,7 +156,18 @@ def _since(_ctx: click.Context, _param: click.Parameter, value: str | None) -> i
 calls_option = click.option(
     "--call", "calls", multiple=True, callback=_trace_id, metavar="TRACE_ID", help="A call, by a trace id."
 )
-keys_option = click.option("--key", "keys", multiple=True, help="The calls of a call key.")
+
+
+def _keys(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for one in value:
+        try:
+            call_ids(one)
+        except ValueError as error:  # noqa: PERF203 - the first is told
+            raise click.BadParameter(f"{one!r} is no call key: {error}") from None
+    return value
+
+
+keys_option = click.option("--key", "keys", multiple=True, callback=_keys, help="The calls of a call key.")
 namespace_option = click.option(
     "--namespace", help="Of the keys; calls of any namespace that give the key if left out."
 )
@@ -248,8 +260,11 @@ def import_(files: Sequence[str], path: Path, *, as_json: bool) -> None:
     They go in as if they were received now: the desk judges them, or will when it is started. What is there
     already counts once. What cannot be read is named, and the rest is loaded; exit status 1 if nothing was.
     """
-    if not path.exists():
-        Store(path).close()
+    try:
+        if not path.exists():
+            Store(path).close()
+    except (OSError, StoreError) as error:
+        raise click.ClickException(str(error)) from None
     with _opened(path) as file:
         loading = _Loading(Receiver(cast("Store", file), lambda: None))
         for name in files:
