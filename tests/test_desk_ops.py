@@ -418,6 +418,29 @@ def test_nothing_goes_to_the_desk_itself_or_unasked(environment: dict[str, str],
         reader.shutdown(100)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "abc"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+    ],
+)
+def test_variables_that_cannot_be_stop_no_desk(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One warning; and headers that cannot be read are named without their secret."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization: Bearer SECRET")
+    monkeypatch.setenv(name, value)
+    logs.hide_headers()
+    assert [] == telemetry._sent(os.environ, "127.0.0.1", {4317})
+    assert "the desk's own metrics are not sent" in caplog.text
+    assert "OTEL_EXPORTER_OTLP_HEADERS is not name=value" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
 DEPLOY = Path(__file__).parent.parent / "deploy"
 
 

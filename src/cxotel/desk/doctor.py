@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import click
 
 import cxotel
-from cxotel.desk import exporting, findings
+from cxotel.desk import exporting, findings, logs
 from cxotel.desk.findings import NOTE, OK, PROBLEM, SKEW_SECONDS, Finding
 from cxotel.desk.store import SCHEMA, Reader, StoreBusyError
 from cxotel.leg import WINDOW
@@ -64,6 +64,7 @@ def doctor(url: str, db: Path | None, send: bool, as_json: bool) -> None:
     Looks at the exporter that OTEL_* variables describe, at the desk, and at what it has received in the
     last day. Exit status: 0 all is well, 1 something is not.
     """
+    logs.hide_headers()
     found = list(_examine(url, db, send=send))
     problems = [one for one in found if one.state == PROBLEM]
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ GENERAL, OF_TRACES = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_E
 PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 PATH = "/v1/traces"
+# What OpenTelemetry's exporters take, also where a value is not URL-encoded.
+HEADER = re.compile(r"[!#-'*+.0-9A-Z^-z|~-]+[ \t]*=[ \t]*[ !#-+\--:<-\[\]-~]*")
 # Taken, and what is answered to who has no right token: it is an OTLP receiver in any case.
 TAKEN, UNKNOWN_SENDER = (
     (grpc.StatusCode.OK,),
@@ -69,6 +72,11 @@ def _check(environment: Mapping[str, str]) -> Iterator[Finding]:
             f"OTEL_TRACES_SAMPLER is {sampler!r}: calls lose spans or are not recorded",
             "unset it: cxotel keeps every call",
         )
+    misread = misread_headers(environment, "TRACES")
+    for name in misread:
+        yield Finding("exporter", PROBLEM, f"{name} is not name=value,name=value", "write it so")
+    if misread:
+        return
     target = _target(environment)
     if isinstance(target, Finding):
         yield target
@@ -197,6 +205,13 @@ def _headers(environment: Mapping[str, str]) -> dict[str, str]:
     )
     pairs = (one.partition("=") for one in text.split(",") if "=" in one)
     return {unquote(name).strip().lower(): unquote(value).strip() for name, _, value in pairs}
+
+
+def misread_headers(environment: Mapping[str, str], signal: str) -> list[str]:
+    """Variables of headers that are not name=value,name=value."""
+    names = ("OTEL_EXPORTER_OTLP_HEADERS", f"OTEL_EXPORTER_OTLP_{signal}_HEADERS")
+    pieces = ((name, one.strip()) for name in names for one in environment.get(name, "").split(","))
+    return sorted({name for name, one in pieces if one and not HEADER.fullmatch(one)})
 
 
 def _certificate(environment: Mapping[str, str]) -> str | None:

@@ -36,7 +36,13 @@ def set_up(form: str = TEXT, level: str = "info") -> None:
     logging.captureWarnings(capture=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    hide_headers()
     threading.excepthook = _thread_ended
+
+
+def hide_headers() -> None:
+    """Keep OpenTelemetry from logging headers that it cannot read, with the tokens in them."""
+    logging.getLogger("opentelemetry.util.re").disabled = True
 
 
 class TextLines(logging.Formatter):

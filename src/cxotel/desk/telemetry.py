@@ -21,7 +21,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
 
 from cxotel import _semconv as names
 from cxotel._version import __version__
-from cxotel.desk import addresses, prometheus
+from cxotel.desk import addresses, exporting, prometheus
 from cxotel.desk.store import StoreBusyError
 from cxotel.desk.words import TROUBLES
 from cxotel.impact.lifecycle import CORRECTION, JUDGED, PARTIAL_CALL, WARNING
@@ -285,6 +285,18 @@ def _sent(environment: Mapping[str, str], host: str, ports: set[int]) -> list[Me
     if addresses.is_own(endpoint or f"localhost:{port}", host, ports, port):
         log.info("the desk's own metrics are not sent: OTEL_EXPORTER_OTLP_ENDPOINT is the desk itself")
         return []
+    for name in exporting.misread_headers(environment, "METRICS"):
+        log.warning("%s is not name=value,name=value: what cannot be read of it is not sent", name)
+    try:
+        return [_reader(is_http=is_http)]
+    except Exception as error:  # noqa: BLE001 - whatever exporters make of variables; the desk works without
+        said = str(error)
+        why = type(error).__name__ if "@" in said or not said else " ".join(said.split())
+        log.warning("the desk's own metrics are not sent, OTEL_* variables cannot be used: %s", why)
+        return []
+
+
+def _reader(*, is_http: bool) -> MetricReader:
     exporter: Any
     if is_http:
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http  # noqa: PLC0415 (the one asked for)
@@ -294,4 +306,4 @@ def _sent(environment: Mapping[str, str], host: str, ports: set[int]) -> list[Me
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc  # noqa: PLC0415 (the one asked for)
 
         exporter = Grpc()
-    return [PeriodicExportingMetricReader(exporter)]
+    return PeriodicExportingMetricReader(exporter)
