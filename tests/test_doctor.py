@@ -359,6 +359,26 @@ def test_what_is_no_desk_and_no_address_is_said() -> None:
     assert (2, True) == ((r := examined("--url", "ftp://h"))[0], "give http://host:port" in r[1])
 
 
+def test_what_cannot_be_an_address_token_or_variable_is_said(desk: Desk) -> None:
+    """Without a traceback, and without a password."""
+    for url in ("http://[::1", "http://127.0.0.1 :38317"):
+        assert (2, True) == ((r := examined("--url", url))[0], "give http://host:port" in r[1])
+    for endpoint in ("http://[::1", "http://user:hidden@127.0.0.1:1"):
+        status, said = examined("--url", desk.web_url, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+        assert (1, False) == (status, "hidden" in said)
+    assert "CXOTEL_DESK_READ_TOKEN has" in examined("--url", desk.web_url, CXOTEL_DESK_READ_TOKEN="\u20ac")[1]
+    headers = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization: Bearer hidden"}
+    said = examined("--url", desk.web_url, **headers)[1]
+    assert (True, False) == ("OTEL_EXPORTER_OTLP_HEADERS is not name=value" in said, "hidden" in said)
+    for name, value, says in (
+        ("OTEL_TRACES_EXPORTER", "none", "no test call is sent"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "abc", "OTEL_* variables cannot be used: "),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "OTEL_* variables cannot be used: "),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "OTEL_* variables cannot be used: "),
+    ):
+        assert says in examined("--url", desk.web_url, "--send", **{name: value})[1]
+
+
 def test_a_test_call_is_sent_judged_and_marked() -> None:
     """Through the exporter that the environment describes, seen on the desk; if not, that is told."""
     with desk_with() as desk, desk_with() as other:

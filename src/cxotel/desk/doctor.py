@@ -84,12 +84,18 @@ def _examine(url: str, db: Path | None, *, send: bool) -> Iterator[Finding]:
         yield from _of_file(db)
         return
     desk = _Asked(url)
+    try:
+        os.environ.get("CXOTEL_DESK_READ_TOKEN", "").encode("latin-1")
+    except UnicodeEncodeError:
+        says = "CXOTEL_DESK_READ_TOKEN has characters that an HTTP header cannot carry"
+        yield Finding("token", PROBLEM, says, "set it to a token of the desk's --read-token-file")
+        return
     answer = desk.get("/ready")
     if answer is None or answer.status not in (200, 503) or "ready" not in answer.content:
         yield _no_desk(desk, answer)
         yield from _taken_ports(desk)
         return
-    yield Finding("desk", OK, f"a desk answers at {url}")
+    yield Finding("desk", OK, f"a desk answers at {desk.url}")
     for reason in answer.content["reasons"]:
         yield Finding("ready", PROBLEM, f"the desk is not ready: {reason}", "see its log")
     yield from answer.clock()
@@ -132,14 +138,18 @@ class _Asked:
     """A desk that is asked over HTTP."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
+        shown = exporting.masked(url)
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+        except ValueError:
+            raise click.BadParameter(f"{shown!r}: give http://host:port", param_hint="--url") from None
         try:
             self.port = parts.port or (443 if parts.scheme == "https" else 80)
         except ValueError:
-            raise click.BadParameter(f"{url!r}: its port is no number", param_hint="--url") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise click.BadParameter(f"{url!r}: give http://host:port", param_hint="--url")
-        self.url, self.host, self.is_tls, self.error = url, parts.hostname, parts.scheme == "https", ""
+            raise click.BadParameter(f"{shown!r}: its port is no number", param_hint="--url") from None
+        if parts.scheme not in ("http", "https") or not parts.hostname or " " in parts.hostname:
+            raise click.BadParameter(f"{shown!r}: give http://host:port", param_hint="--url")
+        self.url, self.host, self.is_tls, self.error = shown, parts.hostname, parts.scheme == "https", ""
 
     def get(self, path: str) -> _Answer | None:
         """The answer, None if there is none."""
@@ -218,9 +228,19 @@ def _of_file(path: Path) -> Iterator[Finding]:
 
 def _send(desk: _Asked) -> Iterator[Finding]:
     """A call through the configured exporter, to the desk, judged; it is marked as what it is."""
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if is_off or "otlp" not in os.environ.get("OTEL_TRACES_EXPORTER", "otlp"):
+        yield Finding("send", PROBLEM, "no test call is sent: OTEL_* variables turn that off", "unset them")
+        return
     key = f"test-{uuid.uuid4()}"
     trace_id = cxotel.call_ids(key, NAMESPACE).trace_id_hex
-    cxotel.configure(service_name=SERVICE, namespace=NAMESPACE)
+    try:
+        cxotel.configure(service_name=SERVICE, namespace=NAMESPACE)
+    except Exception as error:  # noqa: BLE001 - whatever exporters make of variables
+        said = str(error)
+        why = type(error).__name__ if "@" in said or not said else " ".join(said.split())
+        yield Finding("send", PROBLEM, f"OTEL_* variables cannot be used: {why}", "correct or unset them")
+        return
     before = dict(cxotel.counters())
     ago = time.time_ns() - round(WINDOW * 1e9)  # as long as one window of media
     call = cxotel.start_call(key, namespace=NAMESPACE, queue=SERVICE, start_time=ago)

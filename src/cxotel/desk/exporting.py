@@ -94,10 +94,14 @@ def _target(environment: Mapping[str, str]) -> Target | Finding:
     is_http = protocol != "grpc"
     variable = OF_TRACES if environment.get(OF_TRACES) else GENERAL
     text = environment.get(variable) or f"http://localhost:{4318 if is_http else 4317}"
-    said = f"{variable} is {text!r}"
-    parts = urlsplit(text)
+    shown = masked(text)
+    said = f"{variable} is {shown!r}"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return Finding("exporter", PROBLEM, f"{said}: it is no address", "say http://host:port")
     if parts.scheme not in ("http", "https") or "//" not in text:
-        host = text if "://" not in text else text.partition("://")[2]
+        host = shown if "://" not in shown else shown.partition("://")[2]
         return Finding("exporter", PROBLEM, f"{said}: without http:// it is misread", f"say http://{host}")
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -106,7 +110,7 @@ def _target(environment: Mapping[str, str]) -> Target | Finding:
     if not parts.hostname:
         return Finding("exporter", PROBLEM, f"{said}: it names no host", "say http://host:port")
     path = parts.path.rstrip("/")
-    bare = f"{parts.scheme}://{parts.netloc}"
+    bare = masked(f"{parts.scheme}://{parts.netloc}")
     if path and not is_http:
         return Finding("exporter", PROBLEM, f"{said}: gRPC has no path", f"say {bare}")
     if is_http and variable == GENERAL and path.endswith(PATH):
@@ -121,7 +125,14 @@ def _target(environment: Mapping[str, str]) -> Target | Finding:
             "exporter", PROBLEM, f"{said}: for one signal the address is used as it is", f"say {bare}{PATH}"
         )
     full = path if variable == OF_TRACES else path + PATH
-    return Target(variable, text, is_http, parts.scheme, parts.hostname, port, full)
+    return Target(variable, shown, is_http, parts.scheme, parts.hostname, port, full)
+
+
+def masked(address: str) -> str:
+    """An address without the user and password that it may have."""
+    head, at, tail = address.rpartition("@")
+    scheme, found, _ = head.partition("://")
+    return f"{scheme if found else ''}{found}***@{tail}" if at else address
 
 
 def _unreachable(target: Target) -> Finding | None:
