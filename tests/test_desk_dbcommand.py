@@ -392,6 +392,17 @@ def test_other_trace_ids_of_a_call_are_erased_with_it(desk: Desk, path: Path) ->
     assert {name: number for name, number in rows(path).items() if number} == {}
 
 
+def test_import_says_what_of_erased_calls_is_not_kept(desk: Desk, path: Path, tmp_path: Path) -> None:
+    """One that was erased, beside one that was not."""
+    gone, new = whole_call("gone"), whole_call("new")
+    judge(desk, gone)
+    run(path, "erase", "--call", gone.trace_id, "--yes")
+    out = tmp_path / "in.jsonl"
+    out.write_text("\n".join(json.dumps(wire.to_json(to_request(one.spans))) for one in (gone, new)))
+    assert "What is of 1 erased trace among them is not kept." in run(path, "import", str(out)).stdout
+    assert json.loads(run(path, "import", "--json", str(out)).stdout)["erased"] == 1
+
+
 def test_what_says_later_that_it_is_of_an_erased_call_is_refused(desk: Desk, path: Path) -> None:
     """By an alias, with all that comes of that trace from then on."""
     call, part = whole_call("main"), whole_call("part")

@@ -272,10 +272,18 @@ def import_(files: Sequence[str], path: Path, *, as_json: bool) -> None:
                 loading.read(stream, name)
         loading.flush()
         is_running = file.is_in_use
-    found = {"read": loading.items, "refused": loading.refused, "problems": loading.problems}
+        erased = sum(bool(file.rows("is_erased", one)) for one in loading.traces)
+    found = {
+        "read": loading.items,
+        "refused": loading.refused,
+        "problems": loading.problems,
+        "erased": erased,
+    }
     when = "the desk judges them now" if is_running else "the desk judges them when it is started"
     refused = f" {loading.refused:,} of them were refused: {loading.message}." if loading.refused else ""
     text = f"{_number(loading.items, 'span or log record')} read, {when}.{refused}"
+    if erased:
+        text += f" What is of {_number(erased, 'erased trace')} among them is not kept."
     _say(text, found, as_json=as_json)
     if loading.problems:
         click.echo(f"{_number(loading.problems, 'thing')} could not be read.", err=True)
@@ -291,6 +299,7 @@ class _Loading:
         self._requests: dict[str, Any] = {}
         self.items = self.refused = self.problems = 0
         self.message = ""
+        self.traces: set[bytes] = set()
 
     def read(self, stream: Any, name: str) -> None:
         """All of a stream."""
@@ -325,7 +334,10 @@ class _Loading:
             request, spoiled = wire.decode_json(signal, body)
             for one in spoiled:
                 tell(line, f"{one.note}; left out")
-            self.items += sum(1 for _ in outbox.items_in(signal.name, request))
+            items = list(outbox.items_in(signal.name, request))
+            self.items += len(items)
+            if signal is not wire.METRICS:
+                self.traces |= {one.trace_id for one in items}
             held = self._requests.setdefault(signal.name, signal.request())
             held.MergeFrom(request)
             if held.ByteSize() > REQUEST_BYTES:
