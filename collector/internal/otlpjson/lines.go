@@ -168,11 +168,8 @@ func (d *documents) many(start int, data []byte, found func(document)) {
 
 // told gives the line and the words for a failure in a text that starts at a line.
 func (f *failure) told(start int, text string) (int, string) {
-	switch f.kind {
-	case tooDeep:
+	if f.kind == tooDeep {
 		return start, nestedTooDeeply
-	case noValue:
-		return start, "not JSON that can be read: " + f.reason
 	}
 	before := text[:f.offset]
 	newline := strings.LastIndexByte(before, '\n')

@@ -10,7 +10,8 @@ import (
 const (
 	// maxNesting is the depth at which Python's reader, as the judge command runs it, gives up.
 	maxNesting = 980
-	// maxDigits is Python's limit to the digits of a whole number: reading them takes time by their square.
+	// maxDigits is Python's limit to the digits of a whole number, reading them takes time by their square; one of more
+	// is taken for infinite.
 	maxDigits = 4300
 )
 
@@ -26,7 +27,6 @@ type failureKind uint8
 const (
 	noJSON  failureKind = iota // at the offset
 	tooDeep                    // nested over maxNesting
-	noValue                    // JSON that Python cannot turn into a value
 )
 
 var infinity = math.Inf(1)
@@ -256,15 +256,10 @@ func (p *parser) number(at int) (any, int, *failure) {
 			end = p.digits(power)
 		}
 	}
-	if end > whole {
+	digits := strings.TrimPrefix(p.text[at:end], "-")
+	if end > whole || len(digits) > maxDigits {
 		value, _ := strconv.ParseFloat(p.text[at:end], 64) // out of range: infinity, as in Python
 		return value, end, nil
-	}
-	digits := strings.TrimPrefix(p.text[at:end], "-")
-	if len(digits) > maxDigits {
-		return nil, at, &failure{kind: noValue, offset: at, reason: "Exceeds the limit (" + strconv.Itoa(maxDigits) +
-			" digits) for integer string conversion: value has " + strconv.Itoa(len(digits)) +
-			" digits; use sys.set_int_max_str_digits() to increase the limit"}
 	}
 	if digits == "0" {
 		return number(digits), end, nil // a whole number has no minus zero
