@@ -371,12 +371,19 @@ def test_what_cannot_be_an_address_token_or_variable_is_said(desk: Desk) -> None
     said = examined("--url", desk.web_url, **headers)[1]
     assert (True, False) == ("OTEL_EXPORTER_OTLP_HEADERS is not name=value" in said, "hidden" in said)
     for name, value, says in (
-        ("OTEL_TRACES_EXPORTER", "none", "no test call is sent"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "abc", "OTEL_* variables cannot be used: "),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "OTEL_* variables cannot be used: "),
-        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "x", "OTEL_* variables cannot be used: "),
+        ("OTEL_TRACES_EXPORTER", "none", "no test call is sent: OTEL_* variables turn that off"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "abc", "OTEL_* variables cannot be used: no test call is sent"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "br", "OTEL_* variables cannot be used: no test call is sent"),
     ):
-        assert says in examined("--url", desk.web_url, "--send", **{name: value})[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "cxotel", "doctor", "--url", desk.web_url, "--send", "--json"],
+            env={key: text for key, text in os.environ.items() if "PYTEST" not in key} | {name: value},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert says in [one["says"] for one in json.loads(done.stdout)["findings"]], done.stderr
 
 
 def test_a_test_call_is_sent_judged_and_marked() -> None:

@@ -196,9 +196,8 @@ def _print_all(judging: Judging, *, as_json: bool, as_otlp: bool, explain: bool)
 
 
 def _end_unwritten(error: OSError) -> NoReturn:
-    with suppress(
-        OSError
-    ):  # what it still holds would fail once more, and be told once more, at Python's end
+    # What it still holds would fail once more, and be told once more, at Python's end.
+    with suppress(OSError):
         sys.stdout.close()
     click.echo(f"Error: standard output could not be written: {error.strerror}", err=True)
     sys.exit(UNWRITTEN)

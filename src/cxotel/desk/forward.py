@@ -407,16 +407,15 @@ def _authorities(certificate: Path | None) -> bytes | None:
     try:
         found = certificate.read_bytes()
         ssl.create_default_context(cadata=found.decode("ascii", "replace"))
-    except ssl.SSLError as error:  # an OSError as well
+    except (
+        ssl.SSLError,
+        ValueError,
+    ) as error:  # the first is an OSError as well, the second of an empty file
         raise DestinationError(
             f"CXOTEL_FORWARD_CERTIFICATE has no certificates to read ({error}): give a PEM file"
         ) from None
     except OSError as error:
         raise DestinationError(f"CXOTEL_FORWARD_CERTIFICATE {certificate}: {error.strerror}") from None
-    except ValueError as error:  # an empty file
-        raise DestinationError(
-            f"CXOTEL_FORWARD_CERTIFICATE has no certificates to read ({error}): give a PEM file"
-        ) from None
     return found
 
 
