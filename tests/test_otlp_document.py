@@ -275,7 +275,7 @@ def test_parts_that_are_no_objects_are_named_and_the_rest_is_read() -> None:
         ("{", "not JSON"),
         (b"\xff{}", "not JSON in UTF-8"),
         ("[" * 100_000, "nested too deeply"),
-        ("9" * 5000, "not JSON that can be read"),
+        ("9" * 5000, "a JSON float where a trace was expected"),
         ("7", "a JSON int where a trace was expected"),
         ("[" * 20 + "]" * 20, "a JSON list where a trace was expected"),
         ('{"a": 1}', "(its keys: 'a')"),
