@@ -137,12 +137,13 @@ def test_the_page_is_named_at_the_end_only_while_it_can_be_opened(
     def ctrl_c(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    console = Console(file=io.StringIO(), width=120)
+    out = io.StringIO()
+    console = Console(file=out, width=120)
     done = Demo([], 1, None, None)
     monkeypatch.setattr(command, "time", SimpleNamespace(sleep=ctrl_c))
     monkeypatch.setattr(command, "_run", lambda *_: done)
     assert AGREE == command._judge([], 1, console, stays=stays)
-    assert stays is ("The calls: http" in console.file.getvalue())  # type: ignore[attr-defined]
+    assert stays is ("The calls: http" in out.getvalue())
 
 
 @pytest.mark.parametrize("desk", [None, object()])

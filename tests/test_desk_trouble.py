@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import grpc
 import httpx
 import pytest
 from desk_calls import CallMaker, whole_call
+from desk_sending import wait_until
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 from cxotel.desk import store as stores
@@ -46,15 +46,6 @@ def post(desk: Desk, call: CallMaker) -> httpx.Response:
         headers={"content-type": "application/x-protobuf"},
         timeout=20,
     )
-
-
-def wait_until(what: Callable[[], Any], seconds: float = 15) -> Any:
-    """The first true value of a function."""
-    deadline = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < deadline, "it never came"
-        time.sleep(0.01)
-    return value
 
 
 def counters(desk: Desk) -> dict[str, int]:

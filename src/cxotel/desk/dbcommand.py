@@ -159,11 +159,12 @@ calls_option = click.option(
 
 
 def _keys(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    for one in value:
-        try:
+    one = ""
+    try:
+        for one in value:
             call_ids(one)
-        except ValueError as error:  # noqa: PERF203 - the first is told
-            raise click.BadParameter(f"{one!r} is no call key: {error}") from None
+    except ValueError as error:
+        raise click.BadParameter(f"{one!r} is no call key: {error}") from None
     return value
 
 
